@@ -1,0 +1,123 @@
+"""ParamSpec: the only place that knows the names, order, ranges and curves of a synth's parameters."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+Kind = Literal["continuous", "integer", "categorical"]
+
+
+@dataclass(frozen=True)
+class Param:
+    """One knob. ``curve`` c maps the unit interval by u^(1/c); ``symmetric`` applies it to both sides of the middle."""
+
+    name: str
+    low: float = 0.0
+    high: float = 1.0
+    unit: str = ""
+    curve: float = 1.0
+    symmetric: bool = False
+    kind: Kind = "continuous"
+    choices: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.high > self.low:
+            raise ValueError(f"{self.name}: high must be above low")
+        if self.kind == "categorical" and len(self.choices) != round(self.high - self.low) + 1:
+            raise ValueError(f"{self.name}: one choice for each value from low to high")
+
+
+def safe_pow(base: Tensor, exponent: Tensor) -> Tensor:
+    """``base ** exponent`` as exp2(log2(base) * exponent)'s graph evaluates it, with 0 and a zero gradient at base 0."""
+    positive = base > 0
+    safe = torch.where(positive, base, 1.0)
+    return torch.where(positive, torch.exp2(torch.log2(safe) / exponent), 0.0)
+
+
+class ParamSpec:
+    """Ordered parameters of one synth, with their encodings and symmetries.
+
+    Args:
+        synth: name of the synth the parameters belong to.
+        params: the knobs, in the one order that every matrix of parameters uses.
+        symmetries: pairs of equally long index lists; swapping the two lists leaves the sound unchanged.
+    """
+
+    def __init__(
+        self, synth: str, params: list[Param], symmetries: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = ()
+    ) -> None:
+        self.synth = synth
+        self.params = tuple(params)
+        self.names = tuple(p.name for p in params)
+        self.symmetries = symmetries
+        if len(set(self.names)) != len(params):
+            raise ValueError(f"{synth}: parameter names must be unique")
+        if any(len(a) != len(b) for a, b in symmetries):
+            raise ValueError(f"{synth}: the two sides of a symmetry must be equally long")
+
+    def __len__(self) -> int:
+        return len(self.params)
+
+    def index(self, name: str) -> int:
+        """Column of the parameter called ``name``; ValueError where there is none."""
+        return self.names.index(name)
+
+    @cached_property
+    def hash(self) -> str:
+        """Twelve hex digits that change when any name, order, range, curve or choice does."""
+        text = json.dumps([self.synth, [asdict(p) for p in self.params], self.symmetries], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def column(self, field: str) -> Float[Tensor, " param"]:
+        """One numeric field of every parameter (``low``, ``high``, ``curve``, ``symmetric``) as float32."""
+        return torch.tensor([float(getattr(p, field)) for p in self.params])
+
+    def to_human(self, unit: Float[Tensor, "*batch param"]) -> Float[Tensor, "*batch param"]:
+        """Values in human units (Hz, s, semitones; index for choices), differentiable, finite gradient on [0, 1].
+
+        Evaluated as torchsynth's ``ModuleParameterRange.from_0to1`` does, operation by operation in float32:
+        ``low + (high - low) * u^(1/curve)``; symmetric curves act on ``2u - 1`` and keep its sign.
+        Source: torchsynth 1.0.2, parameter.py (Turian et al., "One Billion Audio Sounds from GPU-enabled Modular
+        Synthesis", https://arxiv.org/abs/2104.12922).
+        """
+        low, high, curve = (self.column(f).to(unit.device) for f in ("low", "high", "curve"))
+        both = 2 * unit - 1
+        symmetric = self.column("symmetric").to(unit.device) > 0
+        bent = safe_pow(torch.where(symmetric, both.abs(), unit), curve)
+        bent = torch.where(symmetric, torch.where(curve == 1, both, bent * both.sign()), torch.where(curve == 1, unit, bent))
+        value = torch.where(symmetric, low + (high - low) / 2 * (bent + 1), low + (high - low) * bent)
+        return torch.where(self._stepped(unit.device), self._step(unit, low, high), value)
+
+    def to_unit(self, human: Float[Tensor, "*batch param"]) -> Float[Tensor, "*batch param"]:
+        """The inverse of :meth:`to_human` (the middle of the step for integers and choices), clamped to [0, 1]."""
+        value = human.double()
+        low, high, curve = (self.column(f).double() for f in ("low", "high", "curve"))
+        share = ((value - low) / (high - low)).clamp(0, 1)
+        both = 2 * share - 1
+        plain, symmetric = share**curve, (both.sign() * both.abs() ** curve + 1) / 2
+        stepped = (value.round() - low + 0.5) / (high - low + 1)
+        unit = torch.where(self.column("symmetric") > 0, symmetric, plain)
+        return torch.where(self._stepped(human.device), stepped, unit).clamp(0, 1).float()
+
+    def text(self, index: int, human: float) -> str:
+        """``human`` as a musician reads it: ``440 Hz``, ``saw``."""
+        param = self.params[index]
+        if param.kind == "categorical":
+            return param.choices[round(human - param.low)]
+        number = f"{human:.0f}" if param.kind == "integer" else f"{human:.4g}"
+        return f"{number} {param.unit}".strip()
+
+    def _stepped(self, device: torch.device) -> Tensor:
+        return torch.tensor([p.kind != "continuous" for p in self.params], device=device)
+
+    @staticmethod
+    def _step(unit: Tensor, low: Tensor, high: Tensor) -> Tensor:
+        return torch.minimum(low + torch.floor(unit.detach() * (high - low + 1)), high)
