@@ -1,0 +1,260 @@
+// The Voice for one sound at a time, time in the lanes: control signals, then audio in one pass, nothing in between.
+// Follows unsynth/synths/modules.py operation by operation up to the phases; see there for the sources.
+#pragma once
+
+#include <vector>
+
+#include "math.hpp"
+#include "voice_types.hpp"
+
+namespace unsynth::UNSYNTH_ISA {
+
+constexpr float kTwoPi = 6.2831855f, kPi = 3.1415927f, kEps = 1e-6f;
+
+inline vf ramp_lanes(int first) {
+    vf t;
+    for (int i = 0; i < W; ++i) t[i] = (float)(first + i);
+    return t;
+}
+
+// Unit-interval parameters to human units (ParamSpec.to_human).
+inline void to_human(const Curves& c, const float* unit, float* human) {
+    alignas(64) float u[kPadded] = {}, low[kPadded] = {}, span[kPadded] = {}, curve[kPadded] = {}, sym[kPadded] = {};
+    std::memcpy(u, unit, sizeof(float) * kParams);
+    for (int i = 0; i < kParams; ++i)
+        low[i] = c.low[i], span[i] = c.high[i] - c.low[i], curve[i] = c.curve[i], sym[i] = c.symmetric[i];
+    for (int i = kParams; i < kPadded; ++i) curve[i] = 1;
+    for (int i = 0; i < kPadded; i += W) {
+        vf x = load(u + i), both = 2.0f * x - 1.0f, power = load(curve + i), range = load(span + i);
+        vi symmetric = load(sym + i) > vf{};
+        vf base = symmetric ? abs(both) : x;
+        vf bent = exp2_exact(log2_exact(max(base, splat(1e-30f))) / power);
+        bent = base > splat(1e-30f) ? bent : vf{};
+        bent = symmetric ? (both < vf{} ? -bent : bent) : bent;
+        bent = power == splat(1.0f) ? (symmetric ? both : x) : bent;
+        store(human + i, load(low + i) + (symmetric ? range / splat(2.0f) * (bent + 1.0f) : range * bent));
+    }
+}
+
+// A monotone curve over `seconds` from `start`; constant before and after, so most vectors cost nothing.
+class Ramp {
+    float begin, frames, alpha, after;
+    bool inverse;
+    vf before;
+
+    vf value(vf t) const {
+        vf elapsed = max(t - begin, vf{}) + kEps;
+        vf share = min(elapsed / splat(frames) + kEps, splat(1.0f));
+        share = elapsed < splat(frames) ? share : splat(1.0f);
+        if (inverse && frames > 0) share = 1.0f - share;
+        return pow_exact(share, splat(alpha));
+    }
+
+public:
+    Ramp(float seconds, float start, float alpha, bool inverse)
+        : begin(start * 441.0f), frames(seconds * 441.0f), alpha(alpha), after(inverse && frames > 0 ? 0.0f : 1.0f),
+          inverse(inverse), before(value(vf{})) {}
+
+    bool done(int first) const { return (float)first - begin > frames; }
+    vf at(int first) const {
+        if ((float)(first + W) <= begin) return before;
+        if (done(first)) return splat(after);
+        return value(ramp_lanes(first));
+    }
+};
+
+inline void adsr(const float* p, float note, float* out) {  // p: attack, decay, sustain, release, alpha
+    const float attack = p[0], decay = p[1], sustain = p[2], release = p[3], alpha = p[4];
+    const float rise_time = std::fmin(attack, note);
+    const Ramp rise(rise_time, 0, alpha, false), release_ramp(release, note, alpha, true);
+    const Ramp fall(std::fmin(std::fmax(note - attack, 0.0f), decay), rise_time, alpha, true);
+    const float rest = 1.0f - sustain;
+    for (int t = 0; t < kFramesPadded; t += W) {
+        vf end = release_ramp.at(t);
+        if (release > 0 && release_ramp.done(t)) {
+            store(out + t, vf{});
+            continue;
+        }
+        store(out + t, rise.at(t) * (rest * fall.at(t) + sustain) * end);
+    }
+}
+
+inline vf lfo_mix(vf angle, const float* weight) {
+    vf cosine = cos_exact(angle + kPi);
+    vf turns = round(angle * (1.0f / kTwoPi)).value;
+    vf saw = fma(turns, splat(-kTwoPi), angle);
+    saw = (saw < vf{} ? saw + kTwoPi : saw) / splat(kTwoPi);
+    vf twice = 2.0f * saw, triangle = twice > splat(1.0f) ? 2.0f - twice : twice;
+    vf square = cosine > vf{} ? splat(1.0f) : (cosine < vf{} ? vf{} : splat(0.5f));
+    vf y = weight[0] * ((cosine + 1.0f) / splat(2.0f));
+    y = fma(splat(weight[1]), triangle, y);
+    y = fma(splat(weight[2]), saw, y);
+    y = fma(splat(weight[3]), 1.0f - saw, y);
+    return fma(splat(weight[4]), square, y);
+}
+
+inline void lfo_weights(const float* wave, float* weight) {  // sin, tri, saw, rsaw, sqr
+    alignas(64) float u[16] = {};
+    std::memcpy(u, wave, sizeof(float) * 5);
+    for (int i = 0; i < 16; i += W) store(u + i, pow_exact(load(u + i), splat(2.718281828f)));
+    float total = (((u[0] + u[1]) + u[2]) + u[3]) + u[4];
+    for (int i = 0; i < 5; ++i) weight[i] = total > 1e-30f ? u[i] / total : 0.0f;
+}
+
+// Rate and amplitude envelopes are read from `rate` and `amp`; the result replaces `amp`.
+inline void lfo(const float* p, const float* rate, float* amp) {  // p: frequency, depth, phase, five waves
+    float weight[5];
+    lfo_weights(p + 3, weight);
+    double phase = 0;
+    for (int t = 0; t < kFramesPadded; t += W) {
+        vf hertz = max(p[0] + p[1] * load(rate + t), vf{});
+        vf step = kTwoPi * hertz / splat(441.0f);
+        store(amp + t, lfo_mix(accumulate(step, phase) + p[2], weight) * load(amp + t));
+    }
+}
+
+inline float hardness(float midi, float depth) {
+    float top = 440.0f * exp2_exact(splat((midi + std::fmax(depth, 0.0f) - 69.0f) / 12.0f))[0];
+    return kPi * (12000.0f / (top * std::log10(top)));
+}
+
+// Parameters to control signals [5][kFramesPadded] and scalars.
+inline void control(const Curves& curves, const float* unit, float* signals, float* scalars) {
+    alignas(64) float p[kPadded], source[4][kFramesPadded], rate[kFramesPadded];
+    to_human(curves, unit, p);
+    const float note = p[kDuration];
+    for (int i = 0; i < 2; ++i) {
+        adsr(p + kAdsr[i], note, source[i]);
+        adsr(p + kLfoRate[i], note, rate);
+        adsr(p + kLfoAmp[i], note, source[2 + i]);
+        lfo(p + kLfo[i], rate, source[2 + i]);
+    }
+    for (int d = 0; d < 5; ++d) {
+        float* out = signals + d * kFramesPadded;
+        for (int t = 0; t < kFramesPadded; t += W) {
+            vf y = p[kMatrix + d] * load(source[0] + t);
+            for (int s = 1; s < 4; ++s) y = fma(splat(p[kMatrix + 5 * s + d]), load(source[s] + t), y);
+            store(out + t, y);
+        }
+        for (int t = kFrames; t < kFramesPadded; ++t) out[t] = out[kFrames - 1];
+    }
+    const float midi_1 = p[kMidi] + p[kVco1], midi_2 = p[kMidi] + p[kVco2];
+    const float values[kScalars] = {midi_1,       p[kVco1 + 1], p[kVco1 + 2], midi_2,
+                                    p[kVco2 + 1], p[kVco2 + 2], p[kVco2 + 3], hardness(midi_2, p[kVco2 + 1]),
+                                    p[kMixer],    p[kMixer + 1], p[kMixer + 2]};
+    std::memcpy(scalars, values, sizeof values);
+}
+
+// Where each vector of samples lies between control frames; the same for every sound.
+struct Grid {
+    std::vector<float> weight;  // of the right frame, per sample
+    std::vector<int16_t> frame;  // left frame of the first lane, per vector
+    std::vector<int8_t> split;  // lane from which the left frame is one further (W: none)
+    Grid() : weight(kSamples), frame(kSamples / W), split(kSamples / W, W) {
+        const float scale = (float)(1763.0 / 176399.0);
+        for (int i = 0; i < kSamples; ++i) {
+            float position = scale * (float)i, left = std::fmin(std::floor(position), 1763.0f);
+            weight[i] = std::fmin(std::fmax(position - left, 0.0f), 1.0f);
+            int lane = i % W;
+            if (lane == 0) frame[i / W] = (int16_t)left;
+            else if (left > frame[i / W] && split[i / W] == W) split[i / W] = (int8_t)lane;
+        }
+    }
+};
+inline const Grid& grid() {
+    static const Grid g;
+    return g;
+}
+
+// The two control frames around each lane of vector `v`.
+template <bool Split>
+struct Between {
+    int frame;
+    vi right;  // lanes past the split
+    vf weight, rest;
+    Between(const Grid& g, int v) : frame(g.frame[v]), weight(load(&g.weight[v * W])), rest(1.0f - weight) {
+        if (Split) {
+            vi lane;
+            for (int i = 0; i < W; ++i) lane[i] = i;
+            right = lane >= (vi{} + g.split[v]);
+        }
+    }
+    vf left_of(const float* x) const {
+        return Split ? (right ? splat(x[frame + 1]) : splat(x[frame])) : splat(x[frame]);
+    }
+    vf right_of(const float* x) const {
+        return Split ? (right ? splat(x[frame + 2]) : splat(x[frame + 1])) : splat(x[frame + 1]);
+    }
+    vf exact(const float* x) const { return fma(left_of(x), rest, right_of(x) * weight); }
+    vf close(const float* x) const {
+        vf a = left_of(x);
+        return fma(weight, right_of(x) - a, a);
+    }
+};
+
+struct Oscillator {
+    float midi, depth, initial;
+    double phase = 0;
+
+    struct State {
+        vf modulation, pitch, frequency, angle;
+    };
+    template <bool Split>
+    State advance(const Between<Split>& at, const float* pitch) {
+        State s;
+        s.modulation = at.exact(pitch);
+        s.pitch = midi + depth * s.modulation;
+        s.frequency = 440.0f * exp2_small(divide(clamp(s.pitch, 0.0f, 127.0f) - 69.0f, 12.0f));
+        s.angle = accumulate(divide(kTwoPi * s.frequency, 44100.0f), phase) + initial;
+        return s;
+    }
+};
+
+inline bool audible(float level) { return level > 1e-9f; }
+
+inline int last_frame(const float* signals) {  // after it every amplitude is zero
+    for (int t = kFrames; t > 0; --t)
+        if (signals[kFramesPadded + t - 1] != 0 || signals[3 * kFramesPadded + t - 1] != 0 ||
+            signals[4 * kFramesPadded + t - 1] != 0)
+            return t;
+    return 0;
+}
+
+// Audio before peak limiting, and its peak.
+inline float mix(const float* signals, const float* s, const float* noise, float* out) {
+    const float *pitch_1 = signals, *amp_1 = signals + kFramesPadded, *pitch_2 = signals + 2 * kFramesPadded;
+    const float *amp_2 = signals + 3 * kFramesPadded, *amp_noise = signals + 4 * kFramesPadded;
+    Oscillator vco_1{s[0], s[1], s[2]}, vco_2{s[3], s[4], s[5]};
+    const float shape = s[6], hard = s[7] * 1.44269504f, gain = s[9] * (1.0f - shape / 2.0f);
+    const Grid& g = grid();
+    vf peak{};
+    auto block = [&](auto at, int v) {
+        vf y = s[8] * cosine(vco_1.advance(at, pitch_1).angle) * at.close(amp_1);
+        SinCos sc = sincos(vco_2.advance(at, pitch_2).angle);
+        y += gain * tanh_half_log2(hard * sc.sin) * (1.0f + shape * sc.cos) * at.close(amp_2);
+        if (noise) y += s[10] * load(noise + v * W) * at.close(amp_noise);
+        peak = max(peak, abs(y));
+        store(out + v * W, y);
+    };
+    const int frames = last_frame(signals);
+    int v = 0;
+    for (; v < kSamples / W && g.frame[v] <= frames; ++v)
+        g.split[v] == W ? block(Between<false>(g, v), v) : block(Between<true>(g, v), v);
+    std::memset(out + v * W, 0, sizeof(float) * (kSamples - v * W));
+    return largest(peak);
+}
+
+inline void render_audio(const float* signals, const float* scalars, const float* noise, float* out, float* peak) {
+    FlushDenormals flush;
+    *peak = mix(signals, scalars, audible(scalars[10]) ? noise : nullptr, out);
+    if (*peak > 1)
+        for (int i = 0; i < kSamples; i += W) store(out + i, load(out + i) * (1.0f / *peak));
+}
+
+inline void render(const Curves& curves, const float* unit, const float* noise, float* out) {
+    alignas(64) float signals[5 * kFramesPadded], scalars[kScalars], peak;
+    control(curves, unit, signals, scalars);
+    render_audio(signals, scalars, noise, out, &peak);
+}
+
+}  // namespace unsynth::UNSYNTH_ISA
