@@ -56,6 +56,7 @@ SOUNDS = {
     "mixture": harmonics(97, 3) + burst(2, 60),
     "quiet": 1e-3 * harmonics(220, 5),
     "clipped": np.clip(9 * chirp(3000, 80), -1, 1),
+    "inaudible": 1e-10 * burst(1, 0),  # under every floor
     "silence": np.zeros(LENGTH, np.float32),
 }
 NAMES = list(SOUNDS)

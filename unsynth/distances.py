@@ -2,7 +2,7 @@
 
 The definitions, with every constant, of the evaluation of Hayes, Saitis, Fazekas, "Audio synthesizer inversion in
 symmetric parameter spaces with approximately equivariant flow matching" (ISMIR 2025, https://arxiv.org/abs/2506.07199,
-section 5), for mono sound at 44.1 kHz. Numbers are comparable only when all constants are the same, so there is nothing
+its audio reconstruction metrics), for mono sound at 44.1 kHz. Numbers are comparable only when all constants are the same, so there is nothing
 to set. The signal processing follows librosa 0.11 (zero-padded centred frames, Slaney mel scale and normalisation).
 
 Each metric takes a target and candidates of shape ``(batch, time)``, where a batch of one is compared with all of the
@@ -11,7 +11,7 @@ A long batch is best given in parts: each four-second pair needs some ten megaby
 
 Known quirks of the published definitions, kept so that results stay comparable:
 
-- ``mss`` is blind to gain, as each clip is measured against its own maximum.
+- ``mss`` is blind to gain, as each clip is measured against its own maximum (until its bands fall under the 1e-10 floor).
 - Silence at the same place in both sounds adds zeros to ``mss``: padding flatters.
 - A clip of silence is its own maximum, so ``mss`` sees 0 dB everywhere, as if it were full-scale noise; two silent
   clips are identical.
@@ -19,8 +19,8 @@ Known quirks of the published definitions, kept so that results stay comparable:
 - ``sot`` has no mass to move in a silent frame; against a sounding frame that costs up to 1, commonly about 0.9.
 - ``rms`` is a similarity: higher is better. It is blind to gain, and undefined for silence, where we return 0, even for
   two silent clips.
-- The published numbers are of stereo sound: maximum and ``top_db`` of ``mss`` are shared by the two channels, and
-  ``wmfcc`` stacks their coefficients. For two equal channels that is the mono value.
+- Evaluations of stereo sound share the maximum and ``top_db`` of ``mss`` between the channels and stack the coefficients
+  of ``wmfcc``. Here sound is mono, which is the value for two equal channels.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ RATE = 44_100
 MSS_SCALES = ((441, 220, 32), (1102, 441, 64), (4410, 2205, 128))  # n_fft, hop, mels: 10, 25 and 100 ms
 MFCC_FFT, MFCC_HOP, MFCC_MELS, MFCC_COUNT = 2205, 441, 128, 20
 SOT_FFT, SOT_HOP, SOT_FLOOR = 2205, 882, 1e-6
-RMS_FRAME, RMS_HOP = 2205, 1102
+RMS_FRAME, RMS_HOP, RMS_FLOOR = 2205, 1102, 1e-12
 DB_FLOOR, DB_RANGE = 1e-10, 80.0
 
 # Slaney's mel scale (Auditory Toolbox, 1998): linear to 1 kHz, then 27 steps for each factor of 6.4.
@@ -84,7 +84,7 @@ def sot(target: Sounds, candidate: Sounds) -> Scores:
 def rms(target: Sounds, candidate: Sounds) -> Scores:
     """Cosine similarity of the RMS envelopes, 0 to 1; higher is better; 0 for silence. Raises as :func:`mss` does."""
     target, candidate = _cut(target, candidate)
-    return F.cosine_similarity(_envelope(target), _envelope(candidate), dim=-1)
+    return F.cosine_similarity(_envelope(target), _envelope(candidate), dim=-1, eps=RMS_FLOOR)
 
 
 def metrics(target: Sounds, candidate: Sounds) -> dict[str, Scores]:
