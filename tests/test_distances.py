@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from unsynth.base import UnsynthError
 from unsynth.distances import RATE, dtw, mel_filterbank, metrics, mfcc, mss, rms, sot, wmfcc
 
-DISTANCES = (mss, wmfcc, sot)
-ALL = (*DISTANCES, rms)
+ALL = (mss, wmfcc, sot, rms)
 LENGTH = 17_640  # 0.4 s
 
 
@@ -216,7 +215,7 @@ def test_finite_symmetric_and_never_negative(metric, a, b):
     torch.testing.assert_close(score, metric(b, a), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("metric", DISTANCES, ids=lambda metric: metric.__name__)
+@pytest.mark.parametrize("metric", [mss, wmfcc, sot], ids=lambda metric: metric.__name__)
 @PROPERTY
 @given(a=sounds)
 def test_distance_to_itself_is_zero(metric, a):

@@ -1,9 +1,10 @@
 """Audio metrics of sound matching: how far a candidate is from a target, as the field measures it.
 
-The definitions, with every constant, of the evaluation of Hayes, Saitis, Fazekas, "Audio synthesizer inversion in
-symmetric parameter spaces with approximately equivariant flow matching" (ISMIR 2025, https://arxiv.org/abs/2506.07199,
-its audio reconstruction metrics), for mono sound at 44.1 kHz. Numbers are comparable only when all constants are the same, so there is nothing
-to set. The signal processing follows librosa 0.11 (zero-padded centred frames, Slaney mel scale and normalisation).
+The definitions, with every constant, of the audio reconstruction metrics of Hayes, Saitis, Fazekas, "Audio synthesizer
+inversion in symmetric parameter spaces with approximately equivariant flow matching" (ISMIR 2025,
+https://arxiv.org/abs/2506.07199), for mono sound at 44.1 kHz. Numbers are comparable only when all constants are the
+same, so there is nothing to set. The signal processing follows librosa 0.11 (zero-padded centred frames, Slaney mel
+scale and normalisation).
 
 Each metric takes a target and candidates of shape ``(batch, time)``, where a batch of one is compared with all of the
 other batch; cuts both to the shorter length; and returns ``(batch,)`` in the dtype and on the device of its inputs.
@@ -11,7 +12,7 @@ A long batch is best given in parts: each four-second pair needs some ten megaby
 
 Known quirks of the published definitions, kept so that results stay comparable:
 
-- ``mss`` is blind to gain, as each clip is measured against its own maximum (until its bands fall under the 1e-10 floor).
+- ``mss`` is blind to gain, as each clip is measured against its own maximum (until bands fall under the 1e-10 floor).
 - Silence at the same place in both sounds adds zeros to ``mss``: padding flatters.
 - A clip of silence is its own maximum, so ``mss`` sees 0 dB everywhere, as if it were full-scale noise; two silent
   clips are identical.
@@ -19,8 +20,8 @@ Known quirks of the published definitions, kept so that results stay comparable:
 - ``sot`` has no mass to move in a silent frame; against a sounding frame that costs up to 1, commonly about 0.9.
 - ``rms`` is a similarity: higher is better. It is blind to gain, and undefined for silence, where we return 0, even for
   two silent clips.
-- Evaluations of stereo sound share the maximum and ``top_db`` of ``mss`` between the channels and stack the coefficients
-  of ``wmfcc``. Here sound is mono, which is the value for two equal channels.
+- Evaluations of stereo sound share the maximum and ``top_db`` of ``mss`` between the channels and stack the
+  coefficients of ``wmfcc``. Here sound is mono, which is the value for two equal channels.
 """
 
 from __future__ import annotations
