@@ -34,8 +34,7 @@ FLOOR_DB = -200.0  # loudness of digital silence
 BLOCK_SECONDS = 0.25
 BLOCK_VALUES = 2**20  # of all channels together: bounds the memory of a block whatever its header says
 
-Block = npt.NDArray[np.float32]  # (time, channels)
-Mono = npt.NDArray[np.float32]  # (time,)
+Block = Mono = npt.NDArray[np.float32]  # (time, channels); (time,)
 
 
 def find(paths: Iterable[str | Path]) -> list[Path]:
@@ -50,20 +49,20 @@ def find(paths: Iterable[str | Path]) -> list[Path]:
 
 
 def _sounds_at(path: Path) -> list[Path]:
-    if not path.is_dir():
+    if not os.path.isdir(path):
         _require_file(path)
         return [path]
     inside = (p for p in path.rglob("*") if not any(part.startswith(".") for part in p.relative_to(path).parts))
-    sounds = sorted(p for p in inside if p.suffix.lower() in SUFFIXES and p.is_file())
+    sounds = sorted(p for p in inside if p.suffix.lower() in SUFFIXES and os.path.isfile(p))
     if not sounds:
         raise NotFoundError(f"{path} holds no sound files; name a folder with wav, flac, ogg, mp3 or aiff files.")
     return sounds
 
 
 def _require_file(path: Path) -> None:
-    if not path.exists():
-        raise NotFoundError(f"{path} does not exist; check the spelling.")
-    if not path.is_file():
+    if not os.path.exists(path):
+        raise NotFoundError(f"{path} does not exist or is out of reach; check the spelling.")
+    if not os.path.isfile(path):
         raise NotFoundError(f"{path} is not a file; name a sound file.")
 
 
@@ -104,14 +103,11 @@ def from_array(
         samples: ``(time,)``, ``(channels, time)`` or ``(time, channels)``: the shorter axis is the channels (the first
             where equal). Floats are taken as they are, integers are scaled by their type's full scale.
         rate_in: Hz, of ``samples``.
-        rate: Hz, of the result.
-        seconds: how much of the sound matters.
-
-    Shape: as in :func:`read`.
+        rate, seconds: as in :func:`read`.
 
     Raises:
         UsageError: not real numbers, more than two axes, more than 32 channels, or a rate that no sound has.
-        UnusableError: as in :func:`read`.
+        UnusableError: as in :func:`read`, whose shape the result has.
     """
     if not RATES[0] <= rate_in <= RATES[1]:
         raise UsageError(f"A sample rate of {rate_in} Hz makes no sense; give the array's own rate in Hz.")
@@ -231,8 +227,7 @@ def fit(
 
     Shape: ``(time,)`` in, ``(samples,)`` out.
     """
-    level = sound.abs()
-    above = (level > level.amax() * 10 ** (threshold_db / 20)).nonzero()
+    above = (sound.abs() > sound.abs().amax() * 10 ** (threshold_db / 20)).nonzero()
     start = max(0, int(above[0]) - round(lead * rate)) if len(above) else 0
     sound = sound[start:]
     if len(sound) <= samples:
@@ -263,10 +258,9 @@ def match_level(
 
 
 def write(path: str | Path, sound: Float[Tensor, " time"], rate: int) -> None:
-    """Write a wav: 24 bits where ``sound`` stays within full scale, else 32-bit float, so that nothing clips.
+    """Write a wav: 24 bits where ``sound`` stays within full scale, else float32, so that nothing clips.
 
-    Raises:
-        OutputError: as in :func:`write_bytes`.
+    Raises OutputError as :func:`write_bytes` does.
     """
     subtype = "PCM_24" if bool((sound.abs() <= 1).all()) else "FLOAT"
     wav = io.BytesIO()
@@ -275,7 +269,7 @@ def write(path: str | Path, sound: Float[Tensor, " time"], rate: int) -> None:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write UTF-8 text, whole or not at all; OutputError as in :func:`write_bytes`."""
+    """Write UTF-8 text, whole or not at all; raises OutputError as :func:`write_bytes` does."""
     write_bytes(path, text.encode())
 
 
