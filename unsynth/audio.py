@@ -1,0 +1,297 @@
+"""Sound files: the only module that reads or writes them.
+
+Inside the package a sound is a mono float32 tensor at the synth's rate; this module turns anything else into that, or
+says in one sentence why it cannot. Decoding is libsndfile's (through soundfile), resampling is soxr's.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import islice
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+import soxr
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from unsynth.base import NotFoundError, OutputError, UnreadableError, UnusableError, UsageError
+
+SUFFIXES = {f".{name}" for name in ("wav", "w64", "flac", "ogg", "oga", "opus", "mp3", "aif", "aiff", "au", "caf")}
+RATES = (1_000, 1_000_000)  # Hz; a header that says anything else is damaged
+MAX_CHANNELS = 32  # of an array; more means that its axes are not what they seem
+LOUDEST = 1e6  # +120 dB over full scale; nothing above it is a sound
+AUDIBLE = 10 ** (-60 / 20)  # half of the peak-to-peak swing, full scale is 1: where a sound begins
+SILENT = 10 ** (-80 / 20)  # a sound that never swings more than this is silent (3 steps of a 16-bit file)
+FLOOR_DB = -200.0  # loudness of digital silence
+BLOCK_SECONDS = 0.25
+BLOCK_VALUES = 2**20  # of all channels together: bounds the memory of a block whatever its header says
+
+Block = Mono = npt.NDArray[np.float32]  # (time, channels); (time,)
+
+
+def find(paths: Iterable[str | Path]) -> list[Path]:
+    """The sound files that ``paths`` name, each once: folders recursively and sorted, without hidden files.
+
+    A file that is named itself is taken whatever its suffix; in folders the suffix must be one of ``SUFFIXES``.
+
+    Raises:
+        NotFoundError: a path does not exist, or a folder holds no sounds.
+    """
+    return list(dict.fromkeys(file for path in paths for file in _sounds_at(Path(path))))
+
+
+def _sounds_at(path: Path) -> list[Path]:
+    if not os.path.isdir(path):
+        _require_file(path)
+        return [path]
+    inside = (p for p in path.rglob("*") if not any(part.startswith(".") for part in p.relative_to(path).parts))
+    sounds = sorted(p for p in inside if p.suffix.lower() in SUFFIXES and os.path.isfile(p))
+    if not sounds:
+        raise NotFoundError(f"{path} holds no sound files; name a folder with wav, flac, ogg, mp3 or aiff files.")
+    return sounds
+
+
+def _require_file(path: Path) -> None:
+    if not os.path.exists(path):
+        raise NotFoundError(f"{path} does not exist or is out of reach; check the spelling.")
+    if not os.path.isfile(path):
+        raise NotFoundError(f"{path} is not a file; name a sound file.")
+
+
+def read(path: str | Path, rate: int, seconds: float = 10.0) -> Float[Tensor, " time"]:
+    """The beginning of the sound in a file: mono (mean of the channels), float32, resampled to ``rate``.
+
+    Goes block by block until there is enough, so that memory stays bounded and a long file costs only its leading
+    silence. The sound begins with the first block that swings past -60 dB re full scale (past -80 dB, in a file that
+    never does); the block before it is kept, and :func:`fit` trims exactly.
+
+    Args:
+        path: anything libsndfile decodes, any depth and channels. A wav whose end is missing gives what it has.
+        rate: Hz, of the result.
+        seconds: how much of the sound matters.
+
+    Shape: ``(time,)``; at least two samples, at most ``seconds`` and two blocks (half a second).
+
+    Raises:
+        NotFoundError: no such file.
+        UnreadableError: not audio, damaged, or not permitted.
+        UnusableError: no samples; NaN, infinite or absurdly large samples; or silent, which is to swing by no more than
+            -80 dB re full scale, as do a constant, a single sample, and sounds too high or too short for ``rate``.
+    """
+    path = Path(path)
+    with _opened(path) as file:
+        rate_in = file.samplerate
+    if not RATES[0] <= rate_in <= RATES[1]:
+        raise UnreadableError(f"{path} claims a sample rate of {rate_in} Hz and must be damaged; export it again.")
+    return _load(str(path), lambda: _file_blocks(path), rate_in, rate, seconds)
+
+
+def from_array(
+    samples: npt.ArrayLike | Tensor, rate_in: int, rate: int, seconds: float = 10.0
+) -> Float[Tensor, " time"]:
+    """What :func:`read` would give for a file with these samples.
+
+    Args:
+        samples: ``(time,)``, ``(channels, time)`` or ``(time, channels)``: the shorter axis is the channels (the first
+            where equal). Floats are taken as they are, integers are scaled by their type's full scale.
+        rate_in: Hz, of ``samples``.
+        rate, seconds: as in :func:`read`.
+
+    Raises:
+        UsageError: not real numbers, more than two axes, more than 32 channels, or a rate that no sound has.
+        UnusableError: as in :func:`read`, whose shape the result has.
+    """
+    if not RATES[0] <= rate_in <= RATES[1]:
+        raise UsageError(f"A sample rate of {rate_in} Hz makes no sense; give the array's own rate in Hz.")
+    frames = _frames(samples)
+    step = _block_frames(rate_in, frames.shape[1])
+    starts = range(0, len(frames), step)
+    return _load("The array", lambda: (_floats(frames[i : i + step]) for i in starts), rate_in, rate, seconds)
+
+
+def _frames(samples: npt.ArrayLike | Tensor) -> np.ndarray:
+    """``samples`` as ``(time, channels)``, still of their own type."""
+    if isinstance(samples, Tensor):
+        samples = samples.detach().cpu()
+        samples = (samples.float() if samples.is_floating_point() else samples).numpy()
+    array = np.asarray(samples)
+    if array.dtype.kind not in "fiu" or array.ndim not in (1, 2):
+        raise UsageError(f"A sound is one or two axes of real numbers, not {array.ndim} of {array.dtype}.")
+    if not array.size:
+        return array.reshape(0, 1)
+    if array.ndim == 1 or array.shape[0] <= array.shape[1]:
+        array = np.atleast_2d(array).T
+    if array.shape[1] > MAX_CHANNELS:
+        raise UsageError(f"An array with {array.shape[1]} channels is no sound; give (time,) or (channels, time).")
+    return array
+
+
+def _floats(block: np.ndarray) -> Block:
+    """``block`` as float32 with a full scale of 1."""
+    if block.dtype.kind == "f":
+        with np.errstate(over="ignore"):  # what becomes infinite is refused later
+            return block.astype(np.float32)
+    half = 2.0 ** (8 * block.dtype.itemsize - 1)
+    return ((block.astype(np.float64) - half * (block.dtype.kind == "u")) / half).astype(np.float32)
+
+
+class _Forward(soundfile.SoundFile):
+    """A file read from front to back: soundfile would seek after every read, which garbles mp3."""
+
+    def seekable(self) -> bool:
+        return False
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[_Forward]:
+    """The decoder of ``path``, with everything that goes wrong while it is open told as ours."""
+    try:
+        _require_file(path)
+        # By descriptor, since from a name soundfile and libsndfile would guess headerless formats.
+        with open(path, "rb") as raw, _Forward(raw.fileno(), closefd=False) as file:
+            yield file
+    except OSError as error:
+        raise UnreadableError(f"{path} cannot be read ({error.strerror}); check its permissions.") from error
+    except soundfile.SoundFileError as error:
+        raise UnreadableError(f"{path} is damaged or not audio; choose another file or export it again.") from error
+
+
+def _file_blocks(path: Path) -> Iterator[Block]:
+    with _opened(path) as file:
+        frames = _block_frames(file.samplerate, file.channels)
+        while len(block := file.read(frames, dtype="float32", always_2d=True)):
+            yield np.asarray(block, np.float32)
+
+
+def _block_frames(rate: int, channels: int) -> int:
+    return max(1, min(round(BLOCK_SECONDS * rate), BLOCK_VALUES // channels))
+
+
+def _load(name: str, blocks: Callable[[], Iterable[Block]], rate_in: int, rate: int, seconds: float) -> Tensor:
+    """The checked sound of ``blocks()``, which may be gone through twice: the second time for what is very soft."""
+    for level in (AUDIBLE, SILENT):
+        mono = (_mono(block, name) for block in blocks())
+        sound = soxr.resample(_from_onset(mono, level, round(seconds * rate_in)), rate_in, rate)
+        if _swing(sound) > SILENT:
+            return torch.from_numpy(sound)
+    raise UnusableError(f"{name} is empty or silent (as mono at {rate} Hz); choose a louder recording.")
+
+
+def _mono(block: Block, name: str) -> Mono:
+    if not (np.abs(block) <= LOUDEST).all():  # NaN compares as False
+        raise UnusableError(f"{name} has samples that are NaN, infinite or absurdly large; export it again.")
+    return block.mean(axis=1)
+
+
+def _from_onset(blocks: Iterator[Mono], level: float, needed: int) -> Mono:
+    """The samples from the block before the first that swings past ``level``; empty where none does."""
+    before = np.empty(0, np.float32)
+    for block in blocks:
+        pair = np.concatenate([before, block])
+        if _swing(pair) > level:
+            return np.concatenate([pair, *islice(blocks, needed // len(block))])
+        before = block
+    return before[:0]
+
+
+def _swing(mono: Mono) -> float:
+    """Half of the distance from the lowest to the highest sample: an amplitude that ignores a constant offset."""
+    return float(np.ptp(mono)) / 2 if len(mono) else 0.0
+
+
+def fit(
+    sound: Float[Tensor, " time"],
+    rate: int,
+    samples: int,
+    threshold_db: float = -60.0,
+    lead: float = 0.002,
+    fade: float = 0.01,
+) -> Float[Tensor, " samples"]:
+    """``sound`` without its leading silence, padded with zeros or cut to ``samples``.
+
+    Args:
+        sound: mono audio, at least one sample.
+        rate: Hz.
+        samples: length of the result.
+        threshold_db: the sound begins with the first sample above this, relative to its peak.
+        lead: seconds to keep before that.
+        fade: seconds of raised-cosine fade to zero at the end of a sound that had to be cut.
+
+    Shape: ``(time,)`` in, ``(samples,)`` out.
+    """
+    above = (sound.abs() > sound.abs().amax() * 10 ** (threshold_db / 20)).nonzero()
+    start = max(0, int(above[0]) - round(lead * rate)) if len(above) else 0
+    sound = sound[start:]
+    if len(sound) <= samples:
+        return torch.nn.functional.pad(sound, (0, samples - len(sound)))
+    steps = min(samples, round(fade * rate))
+    ramp = torch.linspace(0, torch.pi, steps + 1, device=sound.device)[1:].cos() / 2 + 0.5
+    return torch.cat([sound[: samples - steps], sound[samples - steps : samples] * ramp])
+
+
+def loudness(sound: Float[Tensor, "*batch time"]) -> Float[Tensor, "*batch"]:
+    """RMS level in dB re full scale (a full-scale square wave has 0), -200 dB for silence.
+
+    Shape: ``(*batch, time)`` in, ``(*batch,)`` out.
+    """
+    return 10 * sound.square().mean(-1).clamp(min=10 ** (FLOOR_DB / 10)).log10()
+
+
+def match_level(
+    sound: Float[Tensor, "*batch time"], target: Float[Tensor, "*#batch other"]
+) -> tuple[Float[Tensor, "*batch time"], Float[Tensor, "*batch"]]:
+    """``sound`` with the RMS level of ``target``, and the gain in dB that it took. Silence stays silence, at 0 dB.
+
+    Shape: ``(*batch, time)`` and a target of any length (one, or one for each row); ``(*batch, time)``, ``(*batch,)``.
+    """
+    level = loudness(sound)
+    gain_db = torch.where(level > FLOOR_DB, loudness(target) - level, 0.0)
+    return sound * (10 ** (gain_db / 20)).unsqueeze(-1), gain_db
+
+
+def write(path: str | Path, sound: Float[Tensor, " time"], rate: int) -> None:
+    """Write a wav: 24 bits where ``sound`` stays within full scale, else float32, so that nothing clips.
+
+    Raises OutputError as :func:`write_bytes` does.
+    """
+    subtype = "PCM_24" if bool((sound.abs() <= 1).all()) else "FLOAT"
+    wav = io.BytesIO()
+    soundfile.write(wav, sound.detach().cpu().numpy(), rate, format="WAV", subtype=subtype)
+    write_bytes(path, wav.getvalue())
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write UTF-8 text, whole or not at all; raises OutputError as :func:`write_bytes` does."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: str | Path, data: bytes) -> None:
+    """Write a file whole or not at all: into a temporary file beside it, which then takes its place.
+
+    Raises:
+        OutputError: no such folder, no permission, disk full, or ``path`` is there and is no regular file. What stood
+            at ``path`` before is still there, and nothing else is.
+    """
+    target = Path(os.path.realpath(path))  # a link keeps pointing where it did
+    temporary = target.with_name(f".{uuid4().hex}.part")
+    try:
+        if target.exists() and not target.is_file():
+            raise OutputError(f"{path} is no regular file and cannot be replaced; choose another name.")
+        with open(temporary, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written ({error.strerror}); choose a folder with room.") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
