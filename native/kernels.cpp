@@ -3,18 +3,9 @@
 
 namespace unsynth::UNSYNTH_ISA {
 
-template <vf (*F)(vf)>
-void map(const float* x, float* y, int n) {
-    for (int i = 0; i + W <= n; i += W) store(y + i, F(load(x + i)));
-}
-void map_pow(const float* x, const float* e, float* y, int n) {
-    for (int i = 0; i + W <= n; i += W) store(y + i, pow_exact(load(x + i), load(e + i)));
-}
-
 #define UNSYNTH_STRING2(x) #x
 #define UNSYNTH_STRING(x) UNSYNTH_STRING2(x)
 extern const Kernels kernels;
-const Kernels kernels = {UNSYNTH_STRING(UNSYNTH_ISA), control, render, render_audio, map<cos_exact>, map_pow,
-                         map<log2_exact>, map<exp2_exact>};
+const Kernels kernels = {UNSYNTH_STRING(UNSYNTH_ISA), angles, render, render_audio};
 
 }  // namespace unsynth::UNSYNTH_ISA

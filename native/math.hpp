@@ -1,9 +1,9 @@
 // Elementary functions on vectors.
 //
-// pow, cos, exp2 and log2 below round exactly as the vector library that torch uses (SLEEF's u10 functions with FMA):
-// their evaluation order is part of the Voice, since one unit in the last place of a control signal becomes an audible
-// phase error. Coefficients and order of operations from SLEEF 3.x, sleefsimdsp.c and df.h (Naoki Shibata and
-// contributors, Boost Software License 1.0, see NOTICE); written anew, for the ranges that the Voice needs.
+// pow and exp2 round exactly as the vector library that torch uses (SLEEF's u10 functions with FMA): their evaluation
+// order is part of the Voice, since one unit in the last place of a control signal becomes an audible phase error.
+// Coefficients and order of operations from SLEEF 3.x, sleefsimdsp.c and df.h (Naoki Shibata and contributors, Boost
+// Software License 1.0, see NOTICE); written anew, for the ranges that the Voice needs.
 // cosine/sine/tanh for the audio rate are ours: absolute error below 1.5e-7.
 #pragma once
 
@@ -26,10 +26,6 @@ inline Pair add(Pair a, Pair b) {  // |a| >= |b|
 inline Pair add(vf a, Pair b) {  // |a| >= |b|
     vf s = a + b.hi;
     return {s, a - s + b.hi + b.lo};
-}
-inline Pair add(vf a, vf b) {  // |a| >= |b|
-    vf s = a + b;
-    return {s, a - s + b};
 }
 inline Pair add2(vf a, vf b) {  // any order
     vf s = a + b, v = s - a;
@@ -59,7 +55,6 @@ inline Pair mul(Pair a, Pair b) {
     vf p = a.hi * b.hi;
     return {p, fma(a.hi, b.lo, fma(a.lo, b.hi, fma(a.hi, b.hi, -p)))};
 }
-inline vf mul_sum(Pair a, Pair b) { return fma(a.hi, b.hi, fma(a.lo, b.hi, a.hi * b.lo)); }
 inline Pair square(Pair a) {
     vf p = a.hi * a.hi;
     return {p, fma(a.hi + a.hi, a.lo, fma(a.hi, a.hi, -p))};
@@ -86,13 +81,7 @@ inline vf exp2_fraction(vf s) {
     return horner(s, splat(1.535920892e-4f), 1.339262701e-3f, 9.618384764e-3f, 5.550347269e-2f, 0.2402264476f,
                   0.6931471825f, 1.0f);
 }
-inline vf exp2_exact(vf x) {  // any x > -300; zero below -150
-    x = max(x, splat(-300.0f));
-    Rounded q = round(x);
-    vf y = scale2(exp2_fraction(x - q.value), q.integer);
-    return x < splat(-150.0f) ? vf{} : y;
-}
-inline vf exp2_small(vf x) {  // |x| < 120, the same bits, cheaper
+inline vf exp2_small(vf x) {  // |x| < 120
     vf shifted = x + kMagic;
     vf u = exp2_fraction(x - (shifted - kMagic));
     return bits<vf>(bits<vi>(u) + (bits<vi>(shifted) << 23));
@@ -104,16 +93,6 @@ struct Normal {  // x = mantissa * 2^exponent with mantissa in [0.75, 1.5)
 inline Normal split(vf x) {  // x > 0, normal
     vi e = (bits<vi>(x * (1.0f / 0.75f)) >> 23) - 127;
     return {bits<vf>(bits<vi>(x) - (e << 23)), __builtin_convertvector(e, vf)};
-}
-
-inline vf log2_exact(vf x) {  // x > 0, normal
-    Normal n = split(x);
-    Pair r = div(add2(splat(-1.0f), n.mantissa), add2(splat(1.0f), n.mantissa));
-    vf r2 = r.hi * r.hi;
-    vf t = horner(r2, splat(0.4374550283f), 0.5764790177f, 0.9618012905120f);
-    Pair s = add2(n.exponent, mul(r, Pair{splat(2.8853900432586669922f), splat(3.2734474483568488616e-08f)}));
-    s = add2(s, r2 * r.hi * t);
-    return s.hi + s.lo;
 }
 
 inline Pair log_pair(vf x) {
@@ -142,31 +121,6 @@ inline vf pow_exact(vf x, vf y) {  // x in [0, 1], y > 0
     Pair d = mul(log_pair(max(x, splat(1e-30f))), y);
     d.hi = max(d.hi, splat(-200.0f));
     return x > vf{} ? exp_pair(d) : vf{};
-}
-
-// The angle minus the nearest odd multiple of pi/2, reduced in float64, as a pair; and that multiple.
-struct Reduced {
-    Pair rest;
-    vi odd;
-};
-inline Reduced reduce_odd(vf x) {
-    constexpr double kHalfPi = 1.57079632679489661923, kHalfPiLow = 6.12323399573676603587e-17;
-    Rounded n = round(fma(x, splat(0.318309886183790671538f), splat(-0.5f)));
-    vf multiple = n.value * 2.0f + 1.0f;
-    Doubles m = widen(multiple), d = widen(x);
-    d = {d.low - m.low * kHalfPi - m.low * kHalfPiLow, d.high - m.high * kHalfPi - m.high * kHalfPiLow};
-    vf hi = narrow(d);
-    Doubles back = widen(hi);
-    return {{hi, narrow({d.low - back.low, d.high - back.high})}, n.integer * 2 + 1};
-}
-inline vf cos_exact(vf x) {  // |x| < 1e5
-    Reduced r = reduce_odd(x);
-    Pair s = square(r.rest);
-    vf u = horner(s.hi, splat(2.6083159809786593541503e-06f), -0.0001981069071916863322258f,
-                  0.00833307858556509017944336f);
-    Pair c = add(splat(1.0f), mul(add(splat(-0.166666597127914428710938f), u * s.hi), s));
-    vi sign = (~r.odd & 2) << 30;
-    return bits<vf>(bits<vi>(mul_sum(r.rest, c)) ^ sign);
 }
 
 struct SinCos {

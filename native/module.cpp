@@ -53,7 +53,6 @@ const Kernels& kernels(const std::string& isa) {
 template <class... Shape>
 using In = nb::ndarray<const float, nb::c_contig, nb::device::cpu, Shape...>;
 using Matrix = In<nb::ndim<2>>;
-using Vector = In<nb::ndim<1>>;
 using Ids = nb::ndarray<const int64_t, nb::c_contig, nb::device::cpu, nb::ndim<1>>;
 using Out = nb::ndarray<float, nb::c_contig, nb::device::cpu>;
 
@@ -73,21 +72,38 @@ const float* noise_row(int64_t id) {
     return bank.data() + (size_t)(((id % kRows) + kRows) % kRows) * kSamples;
 }
 
-struct Ranges {
-    Vector low, high, curve, symmetric;
-    Curves curves() const { return {low.data(), high.data(), curve.data(), symmetric.data()}; }
-};
-
-void voice_render(Matrix params, Ids noise, const Ranges& ranges, Out out, int threads, const std::string& isa) {
-    const int64_t n = params.shape(0);
-    check(params.shape(1) == kParams && (int64_t)noise.size() == n && (int64_t)out.size() == n * kSamples, "shape");
+void voice_angles(Matrix human, Out out, int threads, const std::string& isa) {
+    const int64_t n = human.shape(0);
+    check(human.shape(1) == kParams && (int64_t)out.size() == n * 2 * kFramesPadded, "shape");
     const Kernels& k = kernels(isa);
-    const Curves curves = ranges.curves();
+    nb::gil_scoped_release release;
+    parallel(n, threads,
+             [&](int64_t i) { k.angles(human.data() + i * kParams, out.data() + i * 2 * kFramesPadded); });
+}
+
+void voice_render(Matrix human, In<> angle, In<> cosine, Ids noise, Out out, int threads, const std::string& isa) {
+    const int64_t n = human.shape(0), lfos = 2 * kFramesPadded;
+    check(human.shape(1) == kParams && (int64_t)noise.size() == n && (int64_t)out.size() == n * kSamples &&
+              (int64_t)angle.size() == n * lfos && (int64_t)cosine.size() == n * lfos, "shape");
+    const Kernels& k = kernels(isa);
     nb::gil_scoped_release release;
     parallel(n, threads, [&](int64_t i) {
-        const float* p = params.data() + i * kParams;
-        const float* row = p[kMixer + 2] > 0.5f ? noise_row(noise.data()[i]) : nullptr;  // else below 1e-12
-        k.render(curves, p, row, out.data() + i * kSamples);
+        const float* p = human.data() + i * kParams;
+        const float* row = p[kMixer + 2] > kAudible ? noise_row(noise.data()[i]) : nullptr;
+        k.render(p, angle.data() + i * lfos, cosine.data() + i * lfos, row, out.data() + i * kSamples);
+    });
+}
+
+void voice_audio(In<> signals, Matrix scalars, Ids noise, Out out, Out peak, int threads, const std::string& isa) {
+    const int64_t n = scalars.shape(0);
+    check(scalars.shape(1) == kScalars && (int64_t)signals.size() == n * 5 * kFramesPadded &&
+              (int64_t)noise.size() == n && (int64_t)out.size() == n * kSamples && (int64_t)peak.size() == n, "shape");
+    const Kernels& k = kernels(isa);
+    nb::gil_scoped_release release;
+    parallel(n, threads, [&](int64_t i) {
+        const float* s = scalars.data() + i * kScalars;
+        const float* row = s[kScalars - 1] > kAudible ? noise_row(noise.data()[i]) : nullptr;
+        k.audio(signals.data() + i * 5 * kFramesPadded, s, row, out.data() + i * kSamples, peak.data() + i);
     });
 }
 
@@ -97,27 +113,20 @@ void voice_params(Ids ids, Out out, int count) {
     for (size_t i = 0; i < ids.size(); ++i) Twister::first((uint32_t)ids.data()[i], out.data() + i * count, count);
 }
 
-void elementwise(const std::string& name, Vector x, Vector y, Out out, const std::string& isa) {
-    const Kernels& k = kernels(isa);
-    const int n = (int)x.size();
-    if (name == "cos") k.cos_exact(x.data(), out.data(), n);
-    else if (name == "pow") k.pow_exact(x.data(), y.data(), out.data(), n);
-    else if (name == "log2") k.log2_exact(x.data(), out.data(), n);
-    else k.exp2_exact(x.data(), out.data(), n);
-}
-
 }  // namespace unsynth
 
 NB_MODULE(_native, m) {
     using namespace unsynth;
-    nb::class_<Ranges>(m, "Ranges").def(nb::init<Vector, Vector, Vector, Vector>());
     m.def("instruction_sets", [] {
         std::vector<std::string> names;
         for (const Kernels* k : supported()) names.emplace_back(k->name);
         return names;
     });
-    m.def("voice_render", &voice_render, nb::arg("params"), nb::arg("noise"), nb::arg("ranges"), nb::arg("out"),
-          nb::arg("threads"), nb::arg("isa") = "");
+    m.def("voice_render", &voice_render, nb::arg("human"), nb::arg("angle"), nb::arg("cosine"), nb::arg("noise"),
+          nb::arg("out"), nb::arg("threads"), nb::arg("isa") = "");
+    m.def("voice_angles", &voice_angles, nb::arg("human"), nb::arg("out"), nb::arg("threads"), nb::arg("isa") = "");
+    m.def("voice_audio", &voice_audio, nb::arg("signals"), nb::arg("scalars"), nb::arg("noise"), nb::arg("out"),
+          nb::arg("peak"), nb::arg("threads"), nb::arg("isa") = "");
+    m.attr("voice_frames") = kFramesPadded;
     m.def("uniforms", &voice_params, nb::arg("ids"), nb::arg("out"), nb::arg("count"));
-    m.def("elementwise", &elementwise, nb::arg("name"), nb::arg("x"), nb::arg("y"), nb::arg("out"), nb::arg("isa") = "");
 }

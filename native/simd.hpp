@@ -37,7 +37,6 @@ constexpr int W = 4;
 typedef float vf __attribute__((vector_size(W * 4)));
 typedef int32_t vi __attribute__((vector_size(W * 4)));
 typedef double vd __attribute__((vector_size(W * 4)));  // half as many lanes
-typedef float vh __attribute__((vector_size(W * 2)));   // as many lanes as vd
 constexpr int H = W / 2;
 
 template <class To, class From>
@@ -92,16 +91,24 @@ inline vf narrow(Doubles x) {
     return (vf)vcvt_high_f32_f64(vcvt_f32_f64((float64x2_t)x.low), (float64x2_t)x.high);
 }
 #else
+#if defined(__SSE2__)
+inline Doubles widen(vf x) { return {_mm_cvtps_pd(x), _mm_cvtps_pd(_mm_movehl_ps(x, x))}; }
+inline vf narrow(Doubles x) { return _mm_movelh_ps(_mm_cvtpd_ps(x.low), _mm_cvtpd_ps(x.high)); }
+#else
 inline Doubles widen(vf x) { return {vd{x[0], x[1]}, vd{x[2], x[3]}}; }
-inline vf narrow(Doubles x) {
-    return vf{(float)x.low[0], (float)x.low[1], (float)x.high[0], (float)x.high[1]};
-}
+inline vf narrow(Doubles x) { return vf{(float)x.low[0], (float)x.low[1], (float)x.high[0], (float)x.high[1]}; }
+#endif
 inline vf fma(vf a, vf b, vf c) {  // the product of two floats is exact in double
     Doubles x = widen(a), y = widen(b), z = widen(c);
     return narrow({x.low * y.low + z.low, x.high * y.high + z.high});
 }
+#if defined(__SSE2__)
+inline vf min(vf a, vf b) { return _mm_min_ps(a, b); }
+inline vf max(vf a, vf b) { return _mm_max_ps(a, b); }
+#else
 inline vf min(vf a, vf b) { return a < b ? a : b; }
 inline vf max(vf a, vf b) { return a > b ? a : b; }
+#endif
 #endif
 
 #if !defined(__AVX512F__)

@@ -17,25 +17,6 @@ inline vf ramp_lanes(int first) {
     return t;
 }
 
-// Unit-interval parameters to human units (ParamSpec.to_human).
-inline void to_human(const Curves& c, const float* unit, float* human) {
-    alignas(64) float u[kPadded] = {}, low[kPadded] = {}, span[kPadded] = {}, curve[kPadded] = {}, sym[kPadded] = {};
-    std::memcpy(u, unit, sizeof(float) * kParams);
-    for (int i = 0; i < kParams; ++i)
-        low[i] = c.low[i], span[i] = c.high[i] - c.low[i], curve[i] = c.curve[i], sym[i] = c.symmetric[i];
-    for (int i = kParams; i < kPadded; ++i) curve[i] = 1;
-    for (int i = 0; i < kPadded; i += W) {
-        vf x = load(u + i), both = 2.0f * x - 1.0f, power = load(curve + i), range = load(span + i);
-        vi symmetric = load(sym + i) > vf{};
-        vf base = symmetric ? abs(both) : x;
-        vf bent = exp2_exact(log2_exact(max(base, splat(1e-30f))) / power);
-        bent = base > splat(1e-30f) ? bent : vf{};
-        bent = symmetric ? (both < vf{} ? -bent : bent) : bent;
-        bent = power == splat(1.0f) ? (symmetric ? both : x) : bent;
-        store(human + i, load(low + i) + (symmetric ? range / splat(2.0f) * (bent + 1.0f) : range * bent));
-    }
-}
-
 // A monotone curve over `seconds` from `start`; constant before and after, so most vectors cost nothing.
 class Ramp {
     float begin, frames, alpha, after;
@@ -79,8 +60,7 @@ inline void adsr(const float* p, float note, float* out) {  // p: attack, decay,
     }
 }
 
-inline vf lfo_mix(vf angle, const float* weight) {
-    vf cosine = cos_exact(angle + kPi);
+inline vf lfo_mix(vf angle, vf cosine, const float* weight) {
     vf turns = round(angle * (1.0f / kTwoPi)).value;
     vf saw = fma(turns, splat(-kTwoPi), angle);
     saw = (saw < vf{} ? saw + kTwoPi : saw) / splat(kTwoPi);
@@ -97,37 +77,43 @@ inline void lfo_weights(const float* wave, float* weight) {  // sin, tri, saw, r
     alignas(64) float u[16] = {};
     std::memcpy(u, wave, sizeof(float) * 5);
     for (int i = 0; i < 16; i += W) store(u + i, pow_exact(load(u + i), splat(2.718281828f)));
-    float total = (((u[0] + u[1]) + u[2]) + u[3]) + u[4];
+    float total = (((u[0] + u[4]) + u[1]) + u[2]) + u[3];  // the order in which torch sums a row of five
     for (int i = 0; i < 5; ++i) weight[i] = total > 1e-30f ? u[i] / total : 0.0f;
 }
 
-// Rate and amplitude envelopes are read from `rate` and `amp`; the result replaces `amp`.
-inline void lfo(const float* p, const float* rate, float* amp) {  // p: frequency, depth, phase, five waves
-    float weight[5];
-    lfo_weights(p + 3, weight);
-    double phase = 0;
-    for (int t = 0; t < kFramesPadded; t += W) {
-        vf hertz = max(p[0] + p[1] * load(rate + t), vf{});
-        vf step = kTwoPi * hertz / splat(441.0f);
-        store(amp + t, lfo_mix(accumulate(step, phase) + p[2], weight) * load(amp + t));
+// The phase of both LFOs at the control rate, [2][kFramesPadded].
+inline void angles(const float* p, float* out) {
+    alignas(64) float rate[kFramesPadded];
+    for (int i = 0; i < 2; ++i, out += kFramesPadded) {
+        const float *lfo = p + kLfo[i], frequency = lfo[0], depth = lfo[1], initial = lfo[2];
+        adsr(p + kLfoRate[i], p[kDuration], rate);
+        double phase = 0;
+        for (int t = 0; t < kFramesPadded; t += W) {
+            vf hertz = max(frequency + depth * load(rate + t), vf{});
+            store(out + t, accumulate(kTwoPi * hertz / splat(441.0f), phase) + initial);
+        }
     }
 }
 
+inline void lfo(const float* p, const float* angle, const float* cosine, float* out) {  // `out` holds the envelope
+    float weight[5];
+    lfo_weights(p + 3, weight);
+    for (int t = 0; t < kFramesPadded; t += W)
+        store(out + t, lfo_mix(load(angle + t), load(cosine + t), weight) * load(out + t));
+}
+
 inline float hardness(float midi, float depth) {
-    float top = 440.0f * exp2_exact(splat((midi + std::fmax(depth, 0.0f) - 69.0f) / 12.0f))[0];
+    float top = 440.0f * exp2_small(splat((midi + std::fmax(depth, 0.0f) - 69.0f) / 12.0f))[0];
     return kPi * (12000.0f / (top * std::log10(top)));
 }
 
-// Parameters to control signals [5][kFramesPadded] and scalars.
-inline void control(const Curves& curves, const float* unit, float* signals, float* scalars) {
-    alignas(64) float p[kPadded], source[4][kFramesPadded], rate[kFramesPadded];
-    to_human(curves, unit, p);
-    const float note = p[kDuration];
+// Human-unit parameters, LFO angles and their shifted cosines to control signals [5][kFramesPadded] and scalars.
+inline void control(const float* p, const float* angle, const float* cosine, float* signals, float* scalars) {
+    alignas(64) float source[4][kFramesPadded];
     for (int i = 0; i < 2; ++i) {
-        adsr(p + kAdsr[i], note, source[i]);
-        adsr(p + kLfoRate[i], note, rate);
-        adsr(p + kLfoAmp[i], note, source[2 + i]);
-        lfo(p + kLfo[i], rate, source[2 + i]);
+        adsr(p + kAdsr[i], p[kDuration], source[i]);
+        adsr(p + kLfoAmp[i], p[kDuration], source[2 + i]);
+        lfo(p + kLfo[i], angle + i * kFramesPadded, cosine + i * kFramesPadded, source[2 + i]);
     }
     for (int d = 0; d < 5; ++d) {
         float* out = signals + d * kFramesPadded;
@@ -210,8 +196,6 @@ struct Oscillator {
     }
 };
 
-inline bool audible(float level) { return level > 1e-9f; }
-
 inline int last_frame(const float* signals) {  // after it every amplitude is zero
     for (int t = kFrames; t > 0; --t)
         if (signals[kFramesPadded + t - 1] != 0 || signals[3 * kFramesPadded + t - 1] != 0 ||
@@ -246,14 +230,14 @@ inline float mix(const float* signals, const float* s, const float* noise, float
 
 inline void render_audio(const float* signals, const float* scalars, const float* noise, float* out, float* peak) {
     FlushDenormals flush;
-    *peak = mix(signals, scalars, audible(scalars[10]) ? noise : nullptr, out);
+    *peak = mix(signals, scalars, scalars[10] > kAudible ? noise : nullptr, out);
     if (*peak > 1)
         for (int i = 0; i < kSamples; i += W) store(out + i, load(out + i) * (1.0f / *peak));
 }
 
-inline void render(const Curves& curves, const float* unit, const float* noise, float* out) {
+inline void render(const float* human, const float* angle, const float* cosine, const float* noise, float* out) {
     alignas(64) float signals[5 * kFramesPadded], scalars[kScalars], peak;
-    control(curves, unit, signals, scalars);
+    control(human, angle, cosine, signals, scalars);
     render_audio(signals, scalars, noise, out, &peak);
 }
 

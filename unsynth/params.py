@@ -92,7 +92,9 @@ class ParamSpec:
         both = 2 * unit - 1
         symmetric = self.column("symmetric").to(unit.device) > 0
         bent = safe_pow(torch.where(symmetric, both.abs(), unit), curve)
-        bent = torch.where(symmetric, torch.where(curve == 1, both, bent * both.sign()), torch.where(curve == 1, unit, bent))
+        bent = torch.where(
+            symmetric, torch.where(curve == 1, both, bent * both.sign()), torch.where(curve == 1, unit, bent)
+        )
         value = torch.where(symmetric, low + (high - low) / 2 * (bent + 1), low + (high - low) * bent)
         return torch.where(self._stepped(unit.device), self._step(unit, low, high), value)
 

@@ -103,7 +103,9 @@ def hertz(midi: Tensor) -> Tensor:
     return 440 * torch.exp2((midi - 69) / 12)
 
 
-def phase(midi: Scalar, depth: Scalar, initial: Scalar, pitch: Float[Tensor, "batch time"]) -> Float[Tensor, "batch time"]:
+def phase(
+    midi: Scalar, depth: Scalar, initial: Scalar, pitch: Float[Tensor, "batch time"]
+) -> Float[Tensor, "batch time"]:
     """Phase in radians of an oscillator at ``midi`` modulated by ``depth`` semitones times ``pitch``."""
     frequency = hertz((midi + depth * pitch).clamp(0, 127))
     return accumulate(2 * PI * frequency / RATE) + initial

@@ -64,7 +64,10 @@ def _twins(params: list[Param], *pairs: tuple[str, str]) -> tuple[tuple[int, ...
     names = [p.name for p in params]
     left = [i for i, n in enumerate(names) for a, _ in pairs if n.startswith(a)]
     swapped = dict(pairs)
-    right = [names.index(next(n.replace(a, b, 1) for a, b in swapped.items() if n.startswith(a))) for n in (names[i] for i in left)]
+    right = [
+        names.index(next(n.replace(a, b, 1) for a, b in swapped.items() if n.startswith(a)))
+        for n in (names[i] for i in left)
+    ]
     return tuple(left), tuple(right)
 
 
@@ -126,3 +129,47 @@ def render_torch(params: Params, noise: SoundIds) -> Audio:
     """The torch backend: any device, differentiable, finite gradients everywhere in [0, 1]."""
     bank = m.noise_rows(str(params.device))
     return audio(*control(params), bank[noise.to(params.device) % len(bank)])
+
+
+class Voice(Synth):
+    """The 78-parameter Voice (4 s at 44.1 kHz; sound ids give the sounds of synth1B1).
+
+    Args:
+        backend: ``torch``, ``native``, ``triton``, or ``auto``: triton on NVIDIA GPUs, native on the CPU where it was built,
+            torch otherwise.
+
+    Raises:
+        UsageError: the backend does not exist or is not available here.
+    """
+
+    name = "voice"
+    spec = SPEC
+    rate = m.RATE
+    seconds = m.SAMPLES / m.RATE
+    differentiable = True
+
+    def __init__(self, backend: str = "auto") -> None:
+        from unsynth.synths import voice_native
+
+        available = {"auto": True, "torch": True, "native": bool(voice_native.instruction_sets())}
+        if not available.get(backend, False):
+            raise UsageError(f"The Voice has no backend {backend!r} here; `unsynth doctor` says which there are.")
+        self.backend = backend
+
+    def resolve(self, params: Params) -> str:
+        """The backend that ``render`` uses for these parameters."""
+        from unsynth.synths import voice_native
+
+        if self.backend != "auto":
+            return self.backend
+        if params.is_cuda:
+            return "torch"
+        return "native" if voice_native.instruction_sets() else "torch"
+
+    def render(self, params: Params, noise: SoundIds | None = None) -> Audio:
+        from unsynth.synths import voice_native
+
+        noise = torch.zeros(len(params), dtype=torch.int64) if noise is None else noise
+        if self.resolve(params) == "native":
+            return voice_native.render_native(params, noise)
+        return render_torch(params, noise)

@@ -1,0 +1,1 @@
+"""Where sounds to learn from, to search and to test on come from."""

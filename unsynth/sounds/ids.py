@@ -1,0 +1,63 @@
+"""A sound is its id: id -> parameters, noise row and split are pure functions (the sounds of synth1B1).
+
+Source: Turian et al., "One Billion Audio Sounds from GPU-enabled Modular Synthesis", https://arxiv.org/abs/2104.12922.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from unsynth.base import Params, SoundIds
+from unsynth.params import ParamSpec
+
+try:
+    from unsynth import _native
+except ImportError:
+    _native = None
+
+BLOCK = 1024  # ids of one block share a split
+TEST_EVERY = 10  # one block in so many is for testing
+
+
+def _random_order(spec: ParamSpec) -> list[int]:
+    """Column of each successive random number: torchsynth draws in alphabetical order of its own parameter names."""
+    keys = ["{}.torchparameters.{}".format(*name.split(".", 1)) for name in spec.names]
+    return sorted(range(len(spec)), key=keys.__getitem__)
+
+
+def uniforms(ids: SoundIds, count: int) -> Params:
+    """The first ``count`` uniform float32 of torch's CPU generator seeded with each id; ``(batch, count)``."""
+    out = torch.empty(len(ids), count)
+    if _native is not None:
+        _native.uniforms(ids.contiguous().numpy(), out.numpy(), count)
+        return out
+    for row, seed in zip(out, ids.tolist(), strict=True):
+        row.copy_(torch.rand(count, generator=torch.Generator().manual_seed(seed)))
+    return out
+
+
+def params_of(ids: SoundIds, spec: ParamSpec) -> Params:
+    """Parameters of each sound id, in the order of ``spec``: uniform in [0, 1), the same for an id at any batch size."""
+    params = torch.empty(len(ids), len(spec))
+    params[:, _random_order(spec)] = uniforms(ids, len(spec))
+    return params
+
+
+def is_train(ids: SoundIds) -> Bool[Tensor, " batch"]:
+    """Whether each id may be trained on or indexed: blocks of 1024 ids, nine for training and one for testing."""
+    return ids // BLOCK % TEST_EVERY != TEST_EVERY - 1
+
+
+def train_ids(start: int, count: int) -> SoundIds:
+    """The ``count`` training ids that follow the first ``start`` of them, in increasing order."""
+    nth = torch.arange(start, start + count)
+    per_cycle = BLOCK * (TEST_EVERY - 1)
+    return nth // per_cycle * BLOCK * TEST_EVERY + nth % per_cycle
+
+
+def test_ids(start: int, count: int) -> SoundIds:
+    """The ``count`` held-out ids that follow the first ``start`` of them, in increasing order."""
+    nth = torch.arange(start, start + count)
+    return (nth // BLOCK * TEST_EVERY + TEST_EVERY - 1) * BLOCK + nth % BLOCK
