@@ -217,7 +217,7 @@ def _times(seconds: float) -> str:
 def _scores(candidates: list[Candidate]) -> str:
     rows = [{"distance": c.distance, **c.metrics} for c in candidates]
     names = list(dict.fromkeys(name for row in rows for name in row))
-    head = "".join(f'<th scope="col">{"Best match" if i == 0 else i + 1}</th>' for i in range(len(rows)))
+    head = "".join(f'<th scope="col">{i + 1 if i else "Best"}</th>' for i in range(len(rows)))
     body = "".join(_score(name, [row.get(name, math.nan) for row in rows]) for name in names)
     return f'<thead><tr><th scope="col">Score</th>{head}</tr></thead><tbody>{body}</tbody>'
 
@@ -242,13 +242,14 @@ def _curve(curve: list[tuple[float, int, float]]) -> str:
     top = max(best[0], SILENT)
     steps = "".join(f"H{100 * seconds[i] / end:.2f}V{100 - 100 * best[i] / top:.2f}" for i in kept)
     told = f"Best distance: {_number(best[0])} at first, {_number(best[-1])} after {_number(end)} s"
-    counts = {t: f"{np.interp(t, seconds, renders, left=0):,.0f}{'' if t else ' renders'}" for t in _ticks(end)}
-    below = "".join(f'<b style="--at:{t / end:.1%}">{t:g} s<br>{count}</b>' for t, count in counts.items())
+    below = "".join(
+        f'<b style="--at:{t / end:.1%}">{t:g}<br>{np.interp(t, seconds, renders, left=0):,.0f}</b>' for t in _ticks(end)
+    )
     left = "".join(f'<b style="bottom:{d / top:.1%}">{d:g}</b>' for d in _ticks(top, 4))
     return f"""
 <div class="plot steps"><svg viewBox="0 0 100 100" preserveAspectRatio="none" role="img" aria-label="{told}">
 <path d="M{100 * seconds[0] / end:.2f} 0{steps}H100"/></svg>{left}</div>
-<div class="axis" aria-hidden="true">{below}</div>
+<div class="axis" aria-hidden="true"><b>seconds<br>renders</b>{below}</div>
 <p>{told}, {renders[-1]:,.0f} renders.</p>"""
 
 

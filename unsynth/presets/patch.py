@@ -140,7 +140,7 @@ def _parse(text: str) -> Json:
     if not match:
         raise PatchError(f'the file is not a patch.json: it does not say "schema": "{SCHEMA}/{SCHEMA_VERSION}".')
     if match[1] != str(SCHEMA_VERSION):
-        raise PatchError(f"the patch has schema {_short(match[0])}, which this unsynth cannot read: install a newer one.")
+        raise PatchError(f"the patch has schema {_short(match[0])}, which this unsynth cannot read: get a newer one.")
     return fields
 
 
