@@ -1,0 +1,1 @@
+"""Presets: parameters to and from the files that other programs read."""
