@@ -175,10 +175,10 @@ inline vd scan(vd x) {  // inclusive prefix sum
 // Inclusive running sum over time in float64 (exact for the Voice: 52 bits suffice), advancing `carry`.
 inline vf accumulate(vf step, double& carry) {
     Doubles x = widen(step);
-    x.low = scan(x.low) + carry;
-    x.high = scan(x.high) + x.low[H - 1];
-    carry = x.high[H - 1];
-    return narrow(x);
+    x = {scan(x.low), scan(x.high)};
+    const double low = x.low[H - 1], high = x.high[H - 1], before = carry;
+    carry = before + (low + high);
+    return narrow({x.low + before, x.high + (before + low)});
 }
 
 // Denormals as zeros while in scope, so that decaying tails cost what everything else costs.
