@@ -94,16 +94,53 @@ void voice_render(Matrix human, In<> angle, In<> cosine, Ids noise, Out out, int
     });
 }
 
-void voice_audio(In<> signals, Matrix scalars, Ids noise, Out out, Out peak, int threads, const std::string& isa) {
-    const int64_t n = scalars.shape(0);
-    check(scalars.shape(1) == kScalars && (int64_t)signals.size() == n * 5 * kFramesPadded &&
-              (int64_t)noise.size() == n && (int64_t)out.size() == n * kSamples && (int64_t)peak.size() == n, "shape");
+using Carries = nb::ndarray<double, nb::c_contig, nb::device::cpu, nb::ndim<3>>;  // sound, block, oscillator
+
+// What the differentiable path works on, and each sound's share of it.
+struct Controlled {
+    In<> signals;
+    Matrix scalars;
+    Ids noise;
+    Carries carries;
+
+    int64_t size(const Kernels& k) const {
+        const int64_t n = scalars.shape(0);
+        check(scalars.shape(1) == kScalars && (int64_t)signals.size() == n * 5 * kFramesPadded &&
+                  (int64_t)noise.size() == n && (int64_t)carries.size() == n * 2 * (kSamples / k.block), "shape");
+        return n;
+    }
+    const float* signal(int64_t i) const { return signals.data() + i * 5 * kFramesPadded; }
+    const float* scalar(int64_t i) const { return scalars.data() + i * kScalars; }
+    const float* row(int64_t i) const {
+        return scalar(i)[kScalars - 1] > kAudible ? noise_row(noise.data()[i]) : nullptr;
+    }
+    double* carry(int64_t i) const { return carries.data() + i * carries.shape(1) * 2; }
+};
+
+void voice_audio(In<> signals, Matrix scalars, Ids noise, Carries carries, Out out, Out peak, int threads,
+                 const std::string& isa) {
     const Kernels& k = kernels(isa);
+    const Controlled c{signals, scalars, noise, carries};
+    const int64_t n = c.size(k);
+    check((int64_t)out.size() == n * kSamples && (int64_t)peak.size() == n, "shape");
     nb::gil_scoped_release release;
     parallel(n, threads, [&](int64_t i) {
-        const float* s = scalars.data() + i * kScalars;
-        const float* row = s[kScalars - 1] > kAudible ? noise_row(noise.data()[i]) : nullptr;
-        k.audio(signals.data() + i * 5 * kFramesPadded, s, row, out.data() + i * kSamples, peak.data() + i);
+        k.audio(c.signal(i), c.scalar(i), c.row(i), out.data() + i * kSamples, peak.data() + i, c.carry(i));
+    });
+}
+
+void voice_audio_backward(In<> signals, Matrix scalars, Ids noise, Carries carries, In<> out, In<> peak, Out grad,
+                          Out d_signals, Out d_scalars, int threads, const std::string& isa) {
+    const Kernels& k = kernels(isa);
+    const Controlled c{signals, scalars, noise, carries};
+    const int64_t n = c.size(k);
+    check((int64_t)out.size() == n * kSamples && (int64_t)peak.size() == n && grad.size() == out.size() &&
+              d_signals.size() == signals.size() && d_scalars.size() == scalars.size(), "shape");
+    nb::gil_scoped_release release;
+    parallel(n, threads, [&](int64_t i) {
+        k.audio_backward(c.signal(i), c.scalar(i), c.row(i), out.data() + i * kSamples, peak.data()[i], c.carry(i),
+                         grad.data() + i * kSamples, d_signals.data() + i * 5 * kFramesPadded,
+                         d_scalars.data() + i * kScalars);
     });
 }
 
@@ -125,8 +162,12 @@ NB_MODULE(_native, m) {
     m.def("voice_render", &voice_render, nb::arg("human"), nb::arg("angle"), nb::arg("cosine"), nb::arg("noise"),
           nb::arg("out"), nb::arg("threads"), nb::arg("isa") = "");
     m.def("voice_angles", &voice_angles, nb::arg("human"), nb::arg("out"), nb::arg("threads"), nb::arg("isa") = "");
-    m.def("voice_audio", &voice_audio, nb::arg("signals"), nb::arg("scalars"), nb::arg("noise"), nb::arg("out"),
-          nb::arg("peak"), nb::arg("threads"), nb::arg("isa") = "");
+    m.def("voice_audio", &voice_audio, nb::arg("signals"), nb::arg("scalars"), nb::arg("noise"), nb::arg("carries"),
+          nb::arg("out"), nb::arg("peak"), nb::arg("threads"), nb::arg("isa") = "");
+    m.def("voice_audio_backward", &voice_audio_backward, nb::arg("signals"), nb::arg("scalars"), nb::arg("noise"),
+          nb::arg("carries"), nb::arg("out"), nb::arg("peak"), nb::arg("grad"), nb::arg("d_signals"),
+          nb::arg("d_scalars"), nb::arg("threads"), nb::arg("isa") = "");
+    m.def("voice_blocks", [](const std::string& isa) { return kSamples / kernels(isa).block; }, nb::arg("isa") = "");
     m.attr("voice_frames") = kFramesPadded;
     m.def("uniforms", &voice_params, nb::arg("ids"), nb::arg("out"), nb::arg("count"));
 }

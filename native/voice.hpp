@@ -190,8 +190,8 @@ inline int last_frame(const float* signals) {  // after it every amplitude is ze
     return 0;
 }
 
-// Audio before peak limiting, and its peak.
-inline float mix(const float* signals, const float* s, const float* noise, float* out) {
+// Audio before peak limiting, and its peak. `carries` (unless null) takes both phases at the start of every block.
+inline float mix(const float* signals, const float* s, const float* noise, float* out, double* carries) {
     const float shape = s[6], hard = s[7] * 1.44269504f, gain = s[9] * (1.0f - shape / 2.0f);
     const int frames = last_frame(signals);
     double phase_1 = 0, phase_2 = 0;
@@ -200,6 +200,7 @@ inline float mix(const float* signals, const float* s, const float* noise, float
     int first = 0;
     for (; first < kSamples && Position(first).frame <= frames; first += kBlock) {
         float* y = out + first;
+        if (carries) *carries++ = phase_1, *carries++ = phase_2;
         upsample(signals, first, noise ? 5 : 4, up);
         phase(s[0], s[1], s[2], up[0], phase_1);
         phase(s[3], s[4], s[5], up[2], phase_2);
@@ -220,9 +221,10 @@ inline float mix(const float* signals, const float* s, const float* noise, float
     return largest(peak);
 }
 
-inline void render_audio(const float* signals, const float* scalars, const float* noise, float* out, float* peak) {
+inline void render_audio(const float* signals, const float* scalars, const float* noise, float* out, float* peak,
+                         double* carries) {
     FlushDenormals flush;
-    *peak = mix(signals, scalars, scalars[10] > kAudible ? noise : nullptr, out);
+    *peak = mix(signals, scalars, scalars[10] > kAudible ? noise : nullptr, out, carries);
     if (*peak > 1)
         for (int i = 0; i < kSamples; i += W) store(out + i, load(out + i) * (1.0f / *peak));
 }
@@ -230,7 +232,7 @@ inline void render_audio(const float* signals, const float* scalars, const float
 inline void render(const float* human, const float* angle, const float* cosine, const float* noise, float* out) {
     alignas(64) float signals[5 * kFramesPadded], scalars[kScalars], peak;
     control(human, angle, cosine, signals, scalars);
-    render_audio(signals, scalars, noise, out, &peak);
+    render_audio(signals, scalars, noise, out, &peak, nullptr);
 }
 
 }  // namespace unsynth::UNSYNTH_ISA

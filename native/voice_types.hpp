@@ -13,7 +13,11 @@ struct Kernels {  // one instruction set's entry points; all work on a single so
     const char* name;
     void (*angles)(const float* human, float* out);
     void (*render)(const float* human, const float* angle, const float* cosine, const float* noise, float* out);
-    void (*audio)(const float* signals, const float* scalars, const float* noise, float* out, float* peak);
+    void (*audio)(const float* signals, const float* scalars, const float* noise, float* out, float* peak,
+                  double* carries);
+    void (*audio_backward)(const float* signals, const float* scalars, const float* noise, const float* out, float peak,
+                           const double* carries, float* grad, float* d_signals, float* d_scalars);
+    int block;  // samples between two carries
 };
 
 }  // namespace unsynth
