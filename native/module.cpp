@@ -8,6 +8,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "mel_plan.hpp"
 #include "parallel.hpp"
 #include "random.hpp"
 #include "voice_types.hpp"
@@ -150,6 +151,46 @@ void voice_params(Ids ids, Out out, int count) {
     for (size_t i = 0; i < ids.size(); ++i) Twister::first((uint32_t)ids.data()[i], out.data() + i * count, count);
 }
 
+float* scratch(int64_t floats) {  // this thread's; valid until it asks for more
+    thread_local std::vector<float> memory;
+    if ((int64_t)memory.size() < floats) memory.resize(floats);
+    return memory.data();
+}
+
+void mel_features(const MelPlan& plan, Matrix audio, Out out, int threads, const std::string& isa) {
+    const int64_t n = audio.shape(0), samples = audio.shape(1);
+    const Mel& mel = plan.mel();
+    const int64_t size = mel.bands * mel.frames(samples);
+    check(samples > 0 && (int64_t)out.size() == n * size, "shape");
+    const Kernels& k = kernels(isa);
+    nb::gil_scoped_release release;
+    parallel(n, threads, [&](int64_t i) {
+        k.log_mel(mel, audio.data() + i * samples, samples, scratch(mel.scratch()), out.data() + i * size);
+    });
+}
+
+// Mean over the plans of the distance of each sound from `targets`.
+void mel_distances(const std::vector<const MelPlan*>& plans, Matrix audio, const std::vector<Matrix>& targets,
+                   float range, Out out, int threads, const std::string& isa) {
+    const int64_t n = audio.shape(0), samples = audio.shape(1);
+    check(samples > 0 && (int64_t)out.size() == n && plans.size() == targets.size() && !plans.empty(), "shape");
+    int64_t work = 0, size = 0;
+    for (size_t p = 0; p < plans.size(); ++p) {
+        const Mel& mel = plans[p]->mel();
+        check((int64_t)targets[p].size() == mel.bands * mel.frames(samples), "shape");
+        work = std::max(work, mel.scratch()), size = std::max(size, (int64_t)targets[p].size());
+    }
+    const Kernels& k = kernels(isa);
+    nb::gil_scoped_release release;
+    parallel(n, threads, [&](int64_t i) {
+        float *memory = scratch(work + size), total = 0;
+        for (size_t p = 0; p < plans.size(); ++p)
+            total += k.mel_distance(plans[p]->mel(), audio.data() + i * samples, samples, range, targets[p].data(),
+                                    memory, memory + work);
+        out.data()[i] = total / (float)plans.size();
+    });
+}
+
 }  // namespace unsynth
 
 NB_MODULE(_native, m) {
@@ -170,4 +211,14 @@ NB_MODULE(_native, m) {
     m.def("voice_blocks", [](const std::string& isa) { return kSamples / kernels(isa).block; }, nb::arg("isa") = "");
     m.attr("voice_frames") = kFramesPadded;
     m.def("uniforms", &voice_params, nb::arg("ids"), nb::arg("out"), nb::arg("count"));
+    nb::class_<MelPlan>(m, "MelPlan")
+        .def("__init__", [](MelPlan* plan, int n_fft, int hop, Matrix filters, float floor) {
+            check((int64_t)filters.shape(1) == n_fft / 2 + 1, "shape");
+            new (plan) MelPlan(n_fft, hop, filters.data(), (int)filters.shape(0), floor);
+        }, nb::arg("n_fft"), nb::arg("hop"), nb::arg("filters"), nb::arg("floor"));
+    m.def("mel_supports", &MelPlan::supports, nb::arg("n_fft"));
+    m.def("log_mel", &mel_features, nb::arg("plan"), nb::arg("audio"), nb::arg("out"), nb::arg("threads"),
+          nb::arg("isa") = "");
+    m.def("mel_distance", &mel_distances, nb::arg("plans"), nb::arg("audio"), nb::arg("targets"), nb::arg("range"),
+          nb::arg("out"), nb::arg("threads"), nb::arg("isa") = "");
 }
