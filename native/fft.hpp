@@ -83,9 +83,17 @@ inline void odd_outputs(const Butterfly<Turned>& b, int radix, const float* row,
     }
 }
 
+// Outputs from r on, N at a time, then fewer.
+template <int N, bool Turned>
+inline void all_odd_outputs(const Butterfly<Turned>& b, int radix, const float* row, int r, Complex x0,
+                            const Complex* sums, const Complex* differences) {
+    for (; r + N <= radix / 2; r += N) odd_outputs<N>(b, radix, row, r, x0, sums, differences);
+    if constexpr (N > 1) all_odd_outputs<N - 1>(b, radix, row, r, x0, sums, differences);
+}
+
 template <int Radix, bool Turned>  // 0: known at run time only
 inline void radix_odd(const Butterfly<Turned>& b, const Pass& pass) {
-    constexpr int kTogether = Radix ? Radix / 2 : (W == 16 ? 4 : 2);  // as many sums as there are registers
+    constexpr int kTogether = Radix ? Radix / 2 : (W == 16 ? 5 : 3);  // as many sums as there are registers
     const int radix = Radix ? Radix : pass.radix, half = radix / 2;
     Complex sums[Radix ? Radix / 2 : kLargestRadix / 2], differences[Radix ? Radix / 2 : kLargestRadix / 2];
     const Complex x0 = b.get(0);
@@ -97,10 +105,7 @@ inline void radix_odd(const Butterfly<Turned>& b, const Pass& pass) {
         total = total + sums[j];
     }
     b.put(0, total);
-    int r = 0;
-    for (; r + kTogether <= half; r += kTogether)
-        odd_outputs<kTogether>(b, radix, pass.matrix, r, x0, sums, differences);
-    for (; r < half; ++r) odd_outputs<1>(b, radix, pass.matrix, r, x0, sums, differences);
+    all_odd_outputs<kTogether>(b, radix, pass.matrix, 0, x0, sums, differences);
 }
 
 template <class F>
