@@ -1,20 +1,24 @@
 """Elementary functions for triton kernels, with the roundings that the Voice needs.
 
-pow and exp2 round exactly as SLEEF's u10 functions with fused multiply-adds, which torch uses on CPUs: one unit in the last
-place of a control signal becomes an audible phase error. Coefficients and order of operations from SLEEF 3.x, sleefsimdsp.c
-and df.h (https://sleef.org, Boost Software License 1.0, see NOTICE), written anew as in ``native/math.hpp``.
-
-Launch kernels with ``enable_fp_fusion=False``: a product and a sum are one operation only where ``tl.fma`` says so.
+pow and exp2 round exactly as SLEEF's u10 functions with fused multiply-adds, which torch uses on CPUs: one unit in the
+last place of a control signal becomes an audible phase error. Coefficients and order of operations from SLEEF 3.x,
+sleefsimdsp.c and df.h (https://sleef.org, Boost Software License 1.0, see NOTICE), written anew as in native/math.hpp.
 """
 
 from __future__ import annotations
 
 import triton
 import triton.language as tl
+from torch import Tensor
 
 LOG2_E = tl.constexpr(1.4426950408889634)
 TINY = tl.constexpr(1e-30)  # stands in for zero where a logarithm is taken
 MAGIC = tl.constexpr(12582912.0)  # 1.5 * 2^23: adding it rounds |x| < 2^22 to an integer, ties to even
+
+
+def launch(kernel: triton.JITFunction, programs: int, *arguments: Tensor | int, **sizes: int) -> None:
+    """Run ``kernel``; a product and a sum become one operation only where ``tl.fma`` says so."""
+    kernel[(programs,)](*arguments, **sizes, enable_fp_fusion=False)
 
 
 @triton.jit
@@ -25,6 +29,11 @@ def bits(x):
 @triton.jit
 def as_float(x):
     return x.to(tl.float32, bitcast=True)
+
+
+@triton.jit
+def round(x):  # nearest integer of |x| < 2^22
+    return x + MAGIC - MAGIC
 
 
 # A pair (hi, lo) is an unevaluated sum of two float32; operations and their order as in native/math.hpp.

@@ -7,6 +7,9 @@ share that structure: torch (here), native (one fused C++ kernel, :mod:`unsynth.
 
 from __future__ import annotations
 
+import os
+from importlib.util import find_spec
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -131,6 +134,12 @@ def render_torch(params: Params, noise: SoundIds) -> Audio:
     return audio(*control(params), bank[noise.to(params.device) % len(bank)])
 
 
+def has_triton() -> bool:
+    """Whether the triton backend can run: on an NVIDIA GPU, or on any machine in triton's interpreter (slow)."""
+    interpreted = os.environ.get("TRITON_INTERPRET") == "1"
+    return find_spec("triton") is not None and (torch.cuda.is_available() or interpreted)
+
+
 class Voice(Synth):
     """The 78-parameter Voice (4 s at 44.1 kHz; sound ids give the sounds of synth1B1).
 
@@ -151,7 +160,8 @@ class Voice(Synth):
     def __init__(self, backend: str = "auto") -> None:
         from unsynth.synths import voice_native
 
-        available = {"auto": True, "torch": True, "native": bool(voice_native.instruction_sets())}
+        native = bool(voice_native.instruction_sets())
+        available = {"auto": True, "torch": True, "native": native, "triton": has_triton()}
         if not available.get(backend, False):
             raise UsageError(f"The Voice has no backend {backend!r} here; `unsynth doctor` says which there are.")
         self.backend = backend
@@ -162,14 +172,21 @@ class Voice(Synth):
 
         if self.backend != "auto":
             return self.backend
-        if params.is_cuda:
+        if params.requires_grad and torch.is_grad_enabled():
             return "torch"
+        if params.is_cuda:
+            return "triton" if has_triton() else "torch"
         return "native" if voice_native.instruction_sets() else "torch"
 
     def render(self, params: Params, noise: SoundIds | None = None) -> Audio:
         from unsynth.synths import voice_native
 
         noise = torch.zeros(len(params), dtype=torch.int64) if noise is None else noise
-        if self.resolve(params) == "native":
+        backend = self.resolve(params)
+        if backend == "native":
             return voice_native.render_native(params, noise)
+        if backend == "triton":
+            from unsynth.synths import voice_triton
+
+            return voice_triton.render_triton(params, noise)
         return render_torch(params, noise)
