@@ -134,6 +134,10 @@ def render_torch(params: Params, noise: SoundIds) -> Audio:
     return audio(*control(params), bank[noise.to(params.device) % len(bank)])
 
 
+def _differentiable(params: Params) -> bool:
+    return params.requires_grad and torch.is_grad_enabled()
+
+
 def has_triton() -> bool:
     """Whether the triton backend can run: on an NVIDIA GPU, or on any machine in triton's interpreter (slow)."""
     interpreted = os.environ.get("TRITON_INTERPRET") == "1"
@@ -172,10 +176,8 @@ class Voice(Synth):
 
         if self.backend != "auto":
             return self.backend
-        if params.requires_grad and torch.is_grad_enabled():
-            return "torch"
         if params.is_cuda:
-            return "triton" if has_triton() else "torch"
+            return "triton" if has_triton() and not _differentiable(params) else "torch"
         return "native" if voice_native.instruction_sets() else "torch"
 
     def render(self, params: Params, noise: SoundIds | None = None) -> Audio:
@@ -184,7 +186,10 @@ class Voice(Synth):
         noise = torch.zeros(len(params), dtype=torch.int64) if noise is None else noise
         backend = self.resolve(params)
         if backend == "native":
-            return voice_native.render_native(params, noise)
+            render = (
+                voice_native.render_native_differentiable if _differentiable(params) else voice_native.render_native
+            )
+            return render(params, noise)
         if backend == "triton":
             from unsynth.synths import voice_triton
 

@@ -10,6 +10,8 @@ The one function whose last bit cannot be had on a GPU is MKL's cosine, by which
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 import triton
 import triton.language as tl
@@ -247,12 +249,23 @@ def limit_kernel(out, peaks, CHUNKS: tl.constexpr, CHUNK: tl.constexpr):
         tl.store(samples, tl.load(samples, i < SAMPLES, 0.0) * (1.0 / peak), i < SAMPLES)
 
 
+@cache
+def _columns(device: str) -> list[Tensor]:
+    return [SPEC.column(field).to(device) for field in ("low", "high", "curve", "symmetric")]
+
+
 def human_units(params: Params) -> Params:
     """:meth:`ParamSpec.to_human` of the Voice in one kernel; at most one unit in the last place beside it."""
     params = params.float().contiguous()
-    columns = [SPEC.column(c).to(params.device) for c in ("low", "high", "curve", "symmetric")]
     human = torch.empty_like(params)
-    f.launch(curves_kernel, len(params), params, *columns, human, WIDTH=triton.next_power_of_2(len(SPEC)))
+    f.launch(
+        curves_kernel,
+        len(params),
+        params,
+        *_columns(str(params.device)),
+        human,
+        WIDTH=triton.next_power_of_2(len(SPEC)),
+    )
     return human
 
 
