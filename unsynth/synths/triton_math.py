@@ -15,10 +15,12 @@ LOG2_E = tl.constexpr(1.4426950408889634)
 TINY = tl.constexpr(1e-30)  # stands in for zero where a logarithm is taken
 MAGIC = tl.constexpr(12582912.0)  # 1.5 * 2^23: adding it rounds |x| < 2^22 to an integer, ties to even
 
+OPTIONS = {"enable_fp_fusion": False}  # a product and a sum are one operation only where tl.fma says so
+
 
 def launch(kernel: triton.JITFunction, programs: int, *arguments: Tensor | int, **sizes: int) -> None:
-    """Run ``kernel``; a product and a sum become one operation only where ``tl.fma`` says so."""
-    kernel[(programs,)](*arguments, **sizes, enable_fp_fusion=False)
+    """Run ``kernel`` on the current device."""
+    kernel[(programs,)](*arguments, **sizes, **OPTIONS)
 
 
 @triton.jit

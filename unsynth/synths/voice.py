@@ -186,9 +186,8 @@ class Voice(Synth):
         noise = torch.zeros(len(params), dtype=torch.int64) if noise is None else noise
         backend = self.resolve(params)
         if backend == "native":
-            render = (
-                voice_native.render_native_differentiable if _differentiable(params) else voice_native.render_native
-            )
+            native = voice_native
+            render = native.render_native_differentiable if _differentiable(params) else native.render_native
             return render(params, noise)
         if backend == "triton":
             from unsynth.synths import voice_triton
