@@ -119,12 +119,12 @@ def _lfo(angle, cosine, human, lfo):
 
 
 @triton.jit
-def _mix(sources, human, destination):  # one forward chain of fused multiply-adds
+def _mix(adsr_1, adsr_2, lfo_1, lfo_2, human, destination):  # one forward chain of fused multiply-adds
     weights = human + MATRIX + destination
-    total = tl.load(weights) * sources[0]
-    total = tl.fma(tl.load(weights + 5), sources[1], total)
-    total = tl.fma(tl.load(weights + 10), sources[2], total)
-    return tl.fma(tl.load(weights + 15), sources[3], total)
+    total = tl.load(weights) * adsr_1
+    total = tl.fma(tl.load(weights + 5), adsr_2, total)
+    total = tl.fma(tl.load(weights + 10), lfo_1, total)
+    return tl.fma(tl.load(weights + 15), lfo_2, total)
 
 
 @triton.jit
@@ -139,11 +139,13 @@ def control_kernel(human, angles, cosines, signals, last, CHUNKS: tl.constexpr, 
     angle_2, cosine_2 = tl.load(angles + phase + FRAMES, mask, 0.0), tl.load(cosines + phase + FRAMES, mask, 0.0)
     lfo_1 = _lfo(angle_1, cosine_1, human, LFO_1) * _adsr(t, human, AMP_1)
     lfo_2 = _lfo(angle_2, cosine_2, human, LFO_2) * _adsr(t, human, AMP_2)
-    sources = (_adsr(t, human, ADSR_1), _adsr(t, human, ADSR_2), lfo_1, lfo_2)
-    level_1, level_2, noise = _mix(sources, human, 1), _mix(sources, human, 3), _mix(sources, human, 4)
-    tl.store(signals + PITCH_1, _mix(sources, human, 0), mask)
+    adsr_1, adsr_2 = _adsr(t, human, ADSR_1), _adsr(t, human, ADSR_2)
+    level_1 = _mix(adsr_1, adsr_2, lfo_1, lfo_2, human, 1)
+    level_2 = _mix(adsr_1, adsr_2, lfo_1, lfo_2, human, 3)
+    noise = _mix(adsr_1, adsr_2, lfo_1, lfo_2, human, 4)
+    tl.store(signals + PITCH_1, _mix(adsr_1, adsr_2, lfo_1, lfo_2, human, 0), mask)
     tl.store(signals + LEVEL_1, level_1, mask)
-    tl.store(signals + PITCH_2, _mix(sources, human, 2), mask)
+    tl.store(signals + PITCH_2, _mix(adsr_1, adsr_2, lfo_1, lfo_2, human, 2), mask)
     tl.store(signals + LEVEL_2, level_2, mask)
     tl.store(signals + LEVEL_NOISE, noise, mask)
     heard = mask & ((level_1 != 0) | (level_2 != 0) | (noise != 0))

@@ -55,6 +55,13 @@ def _between(i):  # left frame, right frame and weight of the right one; positio
 
 
 @triton.jit
+def _silent(last, CHUNKS: tl.constexpr, CHUNK: tl.constexpr):  # whether this chunk begins after the last audible frame
+    sound, chunk = tl.program_id(0) // CHUNKS, tl.program_id(0) % CHUNKS
+    first, _, _ = _between(chunk * CHUNK)
+    return first > tl.load(last + sound)
+
+
+@triton.jit
 def _upsample(signal, left, right, weight):
     return tl.fma(tl.load(signal + left), 1.0 - weight, tl.load(signal + right) * weight)
 
@@ -73,7 +80,7 @@ def sums_kernel(human, signals, last, sums, CHUNKS: tl.constexpr, CHUNK: tl.cons
     """Phase that both oscillators advance by in each chunk of samples, (batch, 2, chunk) in float64."""
     sound, i = place(CHUNKS, CHUNK)
     left, right, weight = _between(i)
-    if tl.min(left, 0) <= tl.load(last + sound):
+    if not _silent(last, CHUNKS, CHUNK):
         human += sound * PARAMS
         signals += sound * 5 * FRAMES
         out = sums + sound * 2 * CHUNKS + tl.program_id(0) % CHUNKS
@@ -97,7 +104,7 @@ def audio_kernel(human, signals, last, before, bank, rows, out, peaks, CHUNKS: t
     mask = i < SAMPLES
     left, right, weight = _between(i)
     out += sound * SAMPLES + i
-    if tl.min(left, 0) > tl.load(last + sound):
+    if _silent(last, CHUNKS, CHUNK):
         tl.store(out, tl.zeros([CHUNK], tl.float32), mask)
     else:
         human += sound * PARAMS
