@@ -28,27 +28,31 @@ inline Complex turn(Complex x, const float* cos_sin) {  // clockwise
 }
 
 // The points of one butterfly: `in` and `out` hold one for each part, in_step and out_step floats apart.
+template <bool Turned>
 struct Butterfly {
     const float* in;
     int64_t in_step;
-    const float* twiddle;  // null where all are 1
+    const float* twiddle;  // unused where all are 1
     float* out;
     int64_t out_step;
 
     Complex get(int q) const {
         const Complex x = load_point(in + q * in_step);
-        return twiddle && q ? turn(x, twiddle + 2 * (q - 1)) : x;
+        if constexpr (!Turned) return x;
+        return q ? turn(x, twiddle + 2 * (q - 1)) : x;
     }
     void put(int q, Complex x) const { store_point(out + q * out_step, x); }
 };
 
-inline void radix_2(const Butterfly& b) {
+template <bool Turned>
+inline void radix_2(const Butterfly<Turned>& b) {
     const Complex x = b.get(0), y = b.get(1);
     b.put(0, x + y);
     b.put(1, x - y);
 }
 
-inline void radix_4(const Butterfly& b) {
+template <bool Turned>
+inline void radix_4(const Butterfly<Turned>& b) {
     const Complex x0 = b.get(0), x1 = b.get(1), x2 = b.get(2), x3 = b.get(3);
     const Complex even = x0 + x2, odd = x1 + x3, left = x0 - x2, right = minus_i(x1 - x3);
     b.put(0, even + odd);
@@ -58,8 +62,8 @@ inline void radix_4(const Butterfly& b) {
 }
 
 // Outputs r and radix - r, for N values of r (from 0 here), share the sums over pairs of inputs.
-template <int N>
-inline void odd_outputs(const Butterfly& b, int radix, const float* row, int r, Complex x0, const Complex* sums,
+template <int N, bool Turned>
+inline void odd_outputs(const Butterfly<Turned>& b, int radix, const float* row, int r, Complex x0, const Complex* sums,
                         const Complex* differences) {
     const int half = radix / 2;
     Complex even[N], odd[N];
@@ -79,9 +83,17 @@ inline void odd_outputs(const Butterfly& b, int radix, const float* row, int r, 
     }
 }
 
-template <int Radix>  // 0: known at run time only
-inline void radix_odd(const Butterfly& b, const Pass& pass) {
-    constexpr int kTogether = Radix ? Radix / 2 : (W == 16 ? 4 : 2);  // as many sums as there are registers
+// Outputs from r on, N at a time, then fewer.
+template <int N, bool Turned>
+inline void all_odd_outputs(const Butterfly<Turned>& b, int radix, const float* row, int r, Complex x0,
+                            const Complex* sums, const Complex* differences) {
+    for (; r + N <= radix / 2; r += N) odd_outputs<N>(b, radix, row, r, x0, sums, differences);
+    if constexpr (N > 1) all_odd_outputs<N - 1>(b, radix, row, r, x0, sums, differences);
+}
+
+template <int Radix, bool Turned>  // 0: known at run time only
+inline void radix_odd(const Butterfly<Turned>& b, const Pass& pass) {
+    constexpr int kTogether = Radix ? Radix / 2 : (W == 16 ? 5 : 3);  // as many sums as there are registers
     const int radix = Radix ? Radix : pass.radix, half = radix / 2;
     Complex sums[Radix ? Radix / 2 : kLargestRadix / 2], differences[Radix ? Radix / 2 : kLargestRadix / 2];
     const Complex x0 = b.get(0);
@@ -93,29 +105,27 @@ inline void radix_odd(const Butterfly& b, const Pass& pass) {
         total = total + sums[j];
     }
     b.put(0, total);
-    int r = 0;
-    for (; r + kTogether <= half; r += kTogether)
-        odd_outputs<kTogether>(b, radix, pass.matrix, r, x0, sums, differences);
-    for (; r < half; ++r) odd_outputs<1>(b, radix, pass.matrix, r, x0, sums, differences);
+    all_odd_outputs<kTogether>(b, radix, pass.matrix, 0, x0, sums, differences);
 }
 
 template <class F>
 inline void butterflies(const Pass& pass, const float* in, int64_t in_step, float* out, F one) {
-    const int64_t part = pass.size / pass.radix;
-    for (int64_t k = 0; k < part; ++k) {
-        const float* twiddle = k ? pass.twiddles + 2 * (pass.radix - 1) * k : nullptr;
-        one(Butterfly{in + k * kPoint, in_step * kPoint, twiddle, out + k * kPoint, part * kPoint});
+    const int64_t part = pass.size / pass.radix, from = in_step * kPoint, to = part * kPoint;
+    one(Butterfly<false>{in, from, nullptr, out, to});
+    for (int64_t k = 1; k < part; ++k) {
+        const float* twiddle = pass.twiddles + 2 * (pass.radix - 1) * k;
+        one(Butterfly<true>{in + k * kPoint, from, twiddle, out + k * kPoint, to});
     }
 }
 
 inline void join(const Pass& pass, const float* in, int64_t in_step, float* out) {
     switch (pass.radix) {
-        case 2: return butterflies(pass, in, in_step, out, radix_2);
-        case 3: return butterflies(pass, in, in_step, out, [&](const Butterfly& b) { radix_odd<3>(b, pass); });
-        case 4: return butterflies(pass, in, in_step, out, radix_4);
-        case 5: return butterflies(pass, in, in_step, out, [&](const Butterfly& b) { radix_odd<5>(b, pass); });
-        case 7: return butterflies(pass, in, in_step, out, [&](const Butterfly& b) { radix_odd<7>(b, pass); });
-        default: return butterflies(pass, in, in_step, out, [&](const Butterfly& b) { radix_odd<0>(b, pass); });
+        case 2: return butterflies(pass, in, in_step, out, [](const auto& b) { radix_2(b); });
+        case 3: return butterflies(pass, in, in_step, out, [&](const auto& b) { radix_odd<3>(b, pass); });
+        case 4: return butterflies(pass, in, in_step, out, [](const auto& b) { radix_4(b); });
+        case 5: return butterflies(pass, in, in_step, out, [&](const auto& b) { radix_odd<5>(b, pass); });
+        case 7: return butterflies(pass, in, in_step, out, [&](const auto& b) { radix_odd<7>(b, pass); });
+        default: return butterflies(pass, in, in_step, out, [&](const auto& b) { radix_odd<0>(b, pass); });
     }
 }
 

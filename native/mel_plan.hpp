@@ -16,13 +16,11 @@ class MelPlan {
     std::vector<Band> band;
     Mel view{};
 
-    // Primes and fours, largest first: the last pass reads all points, the passes before it ever smaller parts.
+    // Primes and fours, smallest first: the large ones join single points, which need no twiddles.
     static std::vector<int> factors(int n) {
         std::vector<int> found;
-        for (int p = kLargestRadix; p > 1; --p) {
-            const bool prime = p == 2 || p == 3 || (p % 2 && p % 3 && (p == 5 || p % 5));
-            for (; (prime || p == 4) && n % p == 0; n /= p) found.push_back(p);
-        }
+        for (int p : {4, 2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31})
+            for (; n % p == 0; n /= p) found.push_back(p);
         if (n != 1) found.clear();  // a larger prime is left
         return found;
     }

@@ -53,7 +53,7 @@ inline vf load(const float* p) {
     return x;
 }
 inline void store(float* p, vf x) { std::memcpy(p, &x, sizeof x); }
-inline vf splat(float x) { return vf{} + x; }
+inline vf splat(float x) { return x - vf{}; }  // x + 0 would have to be computed, for -0
 
 struct Doubles {  // W doubles
     vd low, high;

@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,7 @@ def summary(audio: Audio) -> Features:
     mel = log_mel(audio, SCALE)
     mel = (mel - mel.amax((1, 2), keepdim=True)).clamp(min=-RANGE_DB)
     edges = [*(e for e in EDGES if e < mel.shape[-1]), mel.shape[-1]]
-    parts = [mel[..., a:b].mean(-1) * (b - a) ** 0.5 for a, b in zip(edges, edges[1:], strict=False)]
+    parts = [mel[..., a:b].mean(-1) * (b - a) ** 0.5 for a, b in pairwise(edges)]
     return torch.cat(parts, dim=1)
 
 

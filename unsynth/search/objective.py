@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import final
 
 import torch
@@ -43,7 +42,8 @@ class SpectralDistance:
         if target.shape[-1] == 0:
             raise UnusableError("A target without samples cannot be matched: give at least one sample.")
         self.target, self.part, self.isa = target.detach(), part, isa
-        self._relative_mels = lru_cache(maxsize=1)(self._relative_mels_of)
+        self._mels: list[Decibels] = []
+        self._length = 0  # that _mels are of
 
     def __call__(self, audio: Audio) -> Float[Tensor, " batch"]:
         """Distance of each sound in dB, lower is nearer; both sounds are cut to the shorter one.
@@ -63,13 +63,15 @@ class SpectralDistance:
     def _native(self, audio: Audio) -> Float[Tensor, " batch"]:
         assert _native is not None
         plans = [native_plan(*scale) for scale in MSS_SCALES]
-        targets = [mel[0].numpy() for mel in self._relative_mels(audio.shape[-1])]
+        if self._length != audio.shape[-1]:
+            self._length, self._mels = audio.shape[-1], self._relative_mels(audio.shape[-1])
+        targets = [mel[0].numpy() for mel in self._mels]
         out = torch.empty(len(audio))
         sounds = audio.detach().contiguous().numpy()
         _native.mel_distance(plans, sounds, targets, DB_RANGE, out.numpy(), threads(), self.isa)
         return out
 
-    def _relative_mels_of(self, length: int) -> list[Decibels]:
+    def _relative_mels(self, length: int) -> list[Decibels]:
         """The target's first ``length`` samples in dB under their own maximum, at most 80 under it, at each scale."""
         target = self.target[:, :length].cpu().float()
         mels = [log_mel(target, scale, isa=self.isa) for scale in MSS_SCALES]

@@ -22,6 +22,9 @@ except ImportError:  # built without a C++ compiler
     _native = None
 
 
+SERIAL = 8  # sounds whose cosines torch computes at once: few enough that it does not wake its own threads
+
+
 def instruction_sets() -> list[str]:
     """Instruction sets of this machine that the kernels were compiled for, best first; empty if they were not built."""
     return _native.instruction_sets() if _native else []
@@ -39,7 +42,7 @@ def render_native(params: Params, noise: SoundIds, isa: str = "") -> Audio:
     human = SPEC.to_human(params.float()).contiguous()
     angles = torch.empty(len(params), 2, _native.voice_frames)
     _native.voice_angles(human.numpy(), angles.numpy(), threads(), isa)
-    cosines = torch.cos(angles + m.PI)
+    cosines = torch.cat([torch.cos(part + m.PI) for part in angles.split(SERIAL)])
     audio = torch.empty(len(params), m.SAMPLES)
     _native.voice_render(
         human.numpy(), angles.numpy(), cosines.numpy(), noise.contiguous().numpy(), audio.numpy(), threads(), isa
