@@ -1,8 +1,8 @@
 """The Voice: torchsynth's 78-parameter synth (the sounds of synth1B1), exact, differentiable and fast.
 
-``control`` turns parameters into five control signals and eleven scalars; ``audio`` turns those into sound. Three backends
-share that structure: torch (here), native (one fused C++ kernel, :mod:`unsynth.synths.voice_native`) and triton
-(:mod:`unsynth.synths.voice_triton`).
+``control`` turns parameters into five control signals and eleven scalars; ``audio`` turns those into sound. Three
+backends share that structure: torch (here), native (one fused C++ kernel, :mod:`unsynth.synths.voice_native`) and
+triton (:mod:`unsynth.synths.voice_triton`).
 """
 
 from __future__ import annotations
@@ -148,8 +148,8 @@ class Voice(Synth):
     """The 78-parameter Voice (4 s at 44.1 kHz; sound ids give the sounds of synth1B1).
 
     Args:
-        backend: ``torch``, ``native``, ``triton``, or ``auto``: triton on NVIDIA GPUs, native on the CPU where it was built,
-            torch otherwise.
+        backend: ``torch``, ``native``, ``triton`` (no gradient), or ``auto``: triton on NVIDIA GPUs unless a gradient
+            is wanted, native on the CPU where it was built, torch otherwise.
 
     Raises:
         UsageError: the backend does not exist or is not available here.
