@@ -5,6 +5,8 @@ Source: Turian et al., "One Billion Audio Sounds from GPU-enabled Modular Synthe
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import torch
 from jaxtyping import Bool
 from torch import Tensor
@@ -28,7 +30,16 @@ def _random_order(spec: ParamSpec) -> list[int]:
 
 
 def uniforms(ids: SoundIds, count: int) -> Params:
-    """The first ``count`` uniform float32 of torch's CPU generator seeded with each id; ``(batch, count)``."""
+    """The first ``count`` uniform float32 of torch's CPU generator seeded with each id; ``(batch, count)``.
+
+    Computed on the device of ``ids``: on a GPU where triton is installed, on the host and copied otherwise.
+    """
+    if ids.is_cuda and find_spec("triton"):
+        from unsynth.sounds.ids_triton import uniforms_triton
+
+        return uniforms_triton(ids, count)
+    if ids.is_cuda:
+        return uniforms(ids.cpu(), count).to(ids.device)
     out = torch.empty(len(ids), count)
     if _native is not None:
         _native.uniforms(ids.contiguous().numpy(), out.numpy(), count)
@@ -39,8 +50,8 @@ def uniforms(ids: SoundIds, count: int) -> Params:
 
 
 def params_of(ids: SoundIds, spec: ParamSpec) -> Params:
-    """Parameters of each sound id, in the order of ``spec``: uniform in [0, 1), the same for an id at any batch size."""
-    params = torch.empty(len(ids), len(spec))
+    """Parameters of each sound id, in the order of ``spec``: uniform in [0, 1), the same for an id in any batch."""
+    params = torch.empty(len(ids), len(spec), device=ids.device)
     params[:, _random_order(spec)] = uniforms(ids, len(spec))
     return params
 

@@ -1,11 +1,14 @@
 """The Voice: torchsynth's 78-parameter synth (the sounds of synth1B1), exact, differentiable and fast.
 
-``control`` turns parameters into five control signals and eleven scalars; ``audio`` turns those into sound. Three backends
-share that structure: torch (here), native (one fused C++ kernel, :mod:`unsynth.synths.voice_native`) and triton
-(:mod:`unsynth.synths.voice_triton`).
+``control`` turns parameters into five control signals and eleven scalars; ``audio`` turns those into sound. Three
+backends share that structure: torch (here), native (one fused C++ kernel, :mod:`unsynth.synths.voice_native`) and
+triton (:mod:`unsynth.synths.voice_triton`).
 """
 
 from __future__ import annotations
+
+import os
+from importlib.util import find_spec
 
 import torch
 from jaxtyping import Float
@@ -131,12 +134,22 @@ def render_torch(params: Params, noise: SoundIds) -> Audio:
     return audio(*control(params), bank[noise.to(params.device) % len(bank)])
 
 
+def _differentiable(params: Params) -> bool:
+    return params.requires_grad and torch.is_grad_enabled()
+
+
+def has_triton() -> bool:
+    """Whether the triton backend can run: on an NVIDIA GPU, or on any machine in triton's interpreter (slow)."""
+    interpreted = os.environ.get("TRITON_INTERPRET") == "1"
+    return find_spec("triton") is not None and (torch.cuda.is_available() or interpreted)
+
+
 class Voice(Synth):
     """The 78-parameter Voice (4 s at 44.1 kHz; sound ids give the sounds of synth1B1).
 
     Args:
-        backend: ``torch``, ``native``, ``triton``, or ``auto``: triton on NVIDIA GPUs, native on the CPU where it was built,
-            torch otherwise.
+        backend: ``torch``, ``native``, ``triton`` (no gradient), or ``auto``: triton on NVIDIA GPUs unless a gradient
+            is wanted, native on the CPU where it was built, torch otherwise.
 
     Raises:
         UsageError: the backend does not exist or is not available here.
@@ -151,7 +164,8 @@ class Voice(Synth):
     def __init__(self, backend: str = "auto") -> None:
         from unsynth.synths import voice_native
 
-        available = {"auto": True, "torch": True, "native": bool(voice_native.instruction_sets())}
+        native = bool(voice_native.instruction_sets())
+        available = {"auto": True, "torch": True, "native": native, "triton": has_triton()}
         if not available.get(backend, False):
             raise UsageError(f"The Voice has no backend {backend!r} here; `unsynth doctor` says which there are.")
         self.backend = backend
@@ -163,15 +177,20 @@ class Voice(Synth):
         if self.backend != "auto":
             return self.backend
         if params.is_cuda:
-            return "torch"
+            return "triton" if has_triton() and not _differentiable(params) else "torch"
         return "native" if voice_native.instruction_sets() else "torch"
 
     def render(self, params: Params, noise: SoundIds | None = None) -> Audio:
         from unsynth.synths import voice_native
 
         noise = torch.zeros(len(params), dtype=torch.int64) if noise is None else noise
-        if self.resolve(params) == "native":
-            differentiable = params.requires_grad and torch.is_grad_enabled()
-            render = voice_native.render_native_differentiable if differentiable else voice_native.render_native
+        backend = self.resolve(params)
+        if backend == "native":
+            native = voice_native
+            render = native.render_native_differentiable if _differentiable(params) else native.render_native
             return render(params, noise)
+        if backend == "triton":
+            from unsynth.synths import voice_triton
+
+            return voice_triton.render_triton(params, noise)
         return render_torch(params, noise)
