@@ -14,9 +14,9 @@ from unsynth import SYNTHS
 from unsynth.base import Audio
 from unsynth.distances import mss
 from unsynth.frontends.mel import MSS_SCALES, log_mel
+from unsynth.native import instruction_sets
 from unsynth.search.objective import SpectralDistance
 from unsynth.sounds.ids import params_of, train_ids
-from unsynth.synths.voice_native import instruction_sets
 
 
 def best(work: Callable[[], object], repeats: int) -> float:

@@ -20,7 +20,8 @@ from torch.profiler import ProfilerActivity, profile
 
 from unsynth.sounds.ids import params_of, uniforms
 from unsynth.sounds.ids_triton import uniforms_triton
-from unsynth.synths.voice import SPEC, Voice, render_torch
+from unsynth.synths.voice import SPEC, Voice
+from unsynth.synths.voice_torch import render_torch
 from unsynth.synths.voice_triton import human_units, render_triton
 
 REFERENCE_BATCH = 32  # torch rounds differently in the remainder of a batch that is no multiple of its vectors

@@ -4,6 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from unsynth import native
 from unsynth.sounds import ids
 from unsynth.synths.voice import SPEC
 
@@ -37,5 +38,5 @@ def test_params_depend_on_the_id_alone():
 def test_without_native_code_the_same_numbers(monkeypatch):
     some = torch.tensor([0, 5, 123456789])
     expected = ids.uniforms(some, 78)
-    monkeypatch.setattr(ids, "_native", None)
+    monkeypatch.setattr(native, "kernels", None)
     assert torch.equal(ids.uniforms(some, 78), expected)

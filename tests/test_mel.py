@@ -10,8 +10,8 @@ import torch
 from unsynth.base import UnusableError, UsageError
 from unsynth.distances import DB_FLOOR, RATE, mss
 from unsynth.frontends.mel import MSS_SCALES, log_mel, native_plan
+from unsynth.native import instruction_sets
 from unsynth.search.objective import SpectralDistance
-from unsynth.synths.voice_native import instruction_sets
 
 LENGTH = 22_050
 OTHER_SCALES = ((1024, 256, 64), (600, 100, 40), (2 * 13 * 31, 200, 16), (25, 7, 3))

@@ -7,11 +7,13 @@ import pytest
 import torch
 
 from unsynth.base import UsageError
+from unsynth.native import instruction_sets
 from unsynth.sounds.ids import is_train, params_of
 from unsynth.synths import SYNTHS, synth
 from unsynth.synths import modules as m
-from unsynth.synths.voice import SPEC, Voice, audio, control, render_torch
-from unsynth.synths.voice_native import instruction_sets, render_native, render_native_differentiable
+from unsynth.synths.voice import SPEC, Voice
+from unsynth.synths.voice_native import render_native, render_native_differentiable
+from unsynth.synths.voice_torch import audio, control, render_torch
 
 GOLD = dict(np.load(Path(__file__).parent / "gold" / "voice.npz"))
 IDS = torch.from_numpy(GOLD["ids"])

@@ -15,7 +15,8 @@ import torch
 from unsynth.base import UsageError
 from unsynth.sounds.ids import params_of, uniforms
 from unsynth.synths import modules as m
-from unsynth.synths.voice import SPEC, Voice, audio, control
+from unsynth.synths.voice import SPEC, Voice
+from unsynth.synths.voice_torch import audio, control
 
 TRITON = tuple(int(part) for part in version("triton").split(".")[:2]) if find_spec("triton") else (0, 0)
 needs_triton = pytest.mark.skipif(TRITON == (0, 0), reason="triton is not installed")

@@ -11,7 +11,7 @@ import triton.language as tl
 from unsynth.sounds.ids import params_of
 from unsynth.sounds.ids_triton import uniforms_triton
 from unsynth.synths import triton_math, voice_triton
-from unsynth.synths.voice import SPEC
+from unsynth.synths.voice_torch import SPEC
 
 CHUNK = 65536  # as few programs as possible: each costs the interpreter the same
 

@@ -15,12 +15,7 @@ from torch import Tensor
 
 from unsynth.base import Audio, UnusableError
 from unsynth.distances import DB_FLOOR, MSS_SCALES, RATE, mel_filterbank
-from unsynth.synths.voice_native import threads
-
-try:
-    from unsynth import _native
-except ImportError:  # built without a C++ compiler
-    _native = None
+from unsynth.native import kernels, threads
 
 Decibels = Float[Tensor, "batch mel frame"]
 Scale = tuple[int, int, int]  # n_fft, hop, mels
@@ -37,7 +32,7 @@ def log_mel(audio: Audio, scale: Scale, rate: int = RATE, isa: str = "") -> Deci
     Args:
         scale: samples of a frame, samples between frames, number of mel bands.
         rate: samples per second.
-        isa: names an instruction set of :func:`unsynth.synths.voice_native.instruction_sets`, the best one where empty.
+        isa: names an instruction set of :func:`unsynth.native.instruction_sets`, the best one where empty.
 
     Raises:
         UnusableError: the sounds have no samples.
@@ -55,22 +50,21 @@ def log_mel(audio: Audio, scale: Scale, rate: int = RATE, isa: str = "") -> Deci
 def runs_native(audio: Audio) -> bool:
     """Whether the native kernels can take these sounds."""
     needs_grad = torch.is_grad_enabled() and audio.requires_grad
-    return _native is not None and audio.device.type == "cpu" and audio.dtype == torch.float32 and not needs_grad
+    return kernels is not None and audio.device.type == "cpu" and audio.dtype == torch.float32 and not needs_grad
 
 
 @cache
 def native_plan(n_fft: int, hop: int, mels: int, rate: int = RATE) -> Any:
     """Tables of the native kernel, or None where it was not built or ``n_fft`` has a prime factor that is too large."""
-    if _native is None or not _native.mel_supports(n_fft):
+    if kernels is None or not kernels.mel_supports(n_fft):
         return None
-    return _native.MelPlan(n_fft, hop, mel_filterbank(rate, n_fft, mels).float().numpy(), DB_FLOOR)
+    return kernels.MelPlan(n_fft, hop, mel_filterbank(rate, n_fft, mels).float().numpy(), DB_FLOOR)
 
 
 def _log_mel_native(audio: Audio, scale: Scale, plan: Any, isa: str) -> Decibels:
-    assert _native is not None
     n_fft, hop, mels = scale
     out = torch.empty(len(audio), mels, 1 + (audio.shape[-1] - n_fft % 2) // hop)
-    _native.log_mel(plan, audio.detach().contiguous().numpy(), out.numpy(), threads(), isa)
+    kernels.log_mel(plan, audio.detach().contiguous().numpy(), out.numpy(), threads(), isa)
     return out
 
 

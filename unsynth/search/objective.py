@@ -11,12 +11,7 @@ from torch import Tensor
 from unsynth.base import Audio, UnusableError, UsageError
 from unsynth.distances import DB_RANGE, MSS_SCALES, mss
 from unsynth.frontends.mel import Decibels, log_mel, native_plan, runs_native
-from unsynth.synths.voice_native import threads
-
-try:
-    from unsynth import _native
-except ImportError:  # built without a C++ compiler
-    _native = None
+from unsynth.native import kernels, threads
 
 
 @final
@@ -29,7 +24,7 @@ class SpectralDistance:
     Args:
         target: the one sound, 44.1 kHz; shape ``(1, time)``.
         part: sounds that torch compares at once.
-        isa: names an instruction set of :func:`unsynth.synths.voice_native.instruction_sets`, the best one where empty.
+        isa: names an instruction set of :func:`unsynth.native.instruction_sets`, the best one where empty.
 
     Raises:
         UsageError: the target is not one sound.
@@ -61,14 +56,13 @@ class SpectralDistance:
         return torch.cat(parts)
 
     def _native(self, audio: Audio) -> Float[Tensor, " batch"]:
-        assert _native is not None
         plans = [native_plan(*scale) for scale in MSS_SCALES]
         if self._length != audio.shape[-1]:
             self._length, self._mels = audio.shape[-1], self._relative_mels(audio.shape[-1])
         targets = [mel[0].numpy() for mel in self._mels]
         out = torch.empty(len(audio))
         sounds = audio.detach().contiguous().numpy()
-        _native.mel_distance(plans, sounds, targets, DB_RANGE, out.numpy(), threads(), self.isa)
+        kernels.mel_distance(plans, sounds, targets, DB_RANGE, out.numpy(), threads(), self.isa)
         return out
 
     def _relative_mels(self, length: int) -> list[Decibels]:

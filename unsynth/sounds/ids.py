@@ -11,13 +11,9 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from unsynth import native
 from unsynth.base import Params, SoundIds
 from unsynth.params import ParamSpec
-
-try:
-    from unsynth import _native
-except ImportError:
-    _native = None
 
 BLOCK = 1024  # ids of one block share a split
 TEST_EVERY = 10  # one block in so many is for testing
@@ -41,8 +37,8 @@ def uniforms(ids: SoundIds, count: int) -> Params:
     if ids.is_cuda:
         return uniforms(ids.cpu(), count).to(ids.device)
     out = torch.empty(len(ids), count)
-    if _native is not None:
-        _native.uniforms(ids.contiguous().numpy(), out.numpy(), count)
+    if native.kernels:
+        native.kernels.uniforms(ids.contiguous().numpy(), out.numpy(), count)
         return out
     for row, seed in zip(out, ids.tolist(), strict=True):
         row.copy_(torch.rand(count, generator=torch.Generator().manual_seed(seed)))

@@ -1,50 +1,33 @@
 """The native backend of the Voice: one fused C++ kernel per sound, sounds spread over threads, no audio-rate buffers.
 
-LFO cosines and parameter curves are evaluated by torch on purpose: on x86, torch takes ``cos`` and ``log2`` from MKL, whose
-last bit no portable code reproduces, and that bit is audible (see :mod:`unsynth.synths.modules`).
+LFO cosines and parameter curves are evaluated by torch on purpose: on x86, torch takes ``cos`` and ``log2`` from MKL,
+whose last bit no portable code reproduces, and that bit is audible (see :mod:`unsynth.synths.modules`).
 """
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from unsynth.base import Audio, Params, SoundIds
+from unsynth.native import kernels, threads
 from unsynth.synths import modules as m
-from unsynth.synths.voice import SPEC, control
-
-try:
-    from unsynth import _native
-except ImportError:  # built without a C++ compiler
-    _native = None
-
+from unsynth.synths.voice_torch import SPEC, control
 
 SERIAL = 8  # sounds whose cosines torch computes at once: few enough that it does not wake its own threads
-
-
-def instruction_sets() -> list[str]:
-    """Instruction sets of this machine that the kernels were compiled for, best first; empty if they were not built."""
-    return _native.instruction_sets() if _native else []
-
-
-def threads() -> int:
-    """Threads that the native kernels use: torch's setting, at most the cores this process may run on."""
-    return min(torch.get_num_threads(), len(os.sched_getaffinity(0)))
 
 
 @torch.no_grad()
 def render_native(params: Params, noise: SoundIds, isa: str = "") -> Audio:
     """Audio on the CPU without gradient; ``isa`` names an instruction set, the best one where empty."""
-    assert _native is not None
     human = SPEC.to_human(params.float()).contiguous()
-    angles = torch.empty(len(params), 2, _native.voice_frames)
-    _native.voice_angles(human.numpy(), angles.numpy(), threads(), isa)
+    angles = torch.empty(len(params), 2, kernels.voice_frames)
+    kernels.voice_angles(human.numpy(), angles.numpy(), threads(), isa)
     cosines = torch.cat([torch.cos(part + m.PI) for part in angles.split(SERIAL)])
     audio = torch.empty(len(params), m.SAMPLES)
-    _native.voice_render(
+    kernels.voice_render(
         human.numpy(), angles.numpy(), cosines.numpy(), noise.contiguous().numpy(), audio.numpy(), threads(), isa
     )
     return audio
@@ -56,12 +39,12 @@ class _Audio(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, signals: Tensor, scalars: Tensor, noise: SoundIds, isa: str) -> Audio:
         batch = len(signals)
-        signals = torch.nn.functional.pad(signals, (0, _native.voice_frames - m.FRAMES), mode="replicate").contiguous()
+        signals = torch.nn.functional.pad(signals, (0, kernels.voice_frames - m.FRAMES), mode="replicate").contiguous()
         scalars, noise = scalars.contiguous(), noise.contiguous()
-        carries = torch.empty(batch, _native.voice_blocks(isa), 2, dtype=torch.float64)
+        carries = torch.empty(batch, kernels.voice_blocks(isa), 2, dtype=torch.float64)
         audio, peak = torch.empty(batch, m.SAMPLES), torch.empty(batch)
         inputs = [x.numpy() for x in (signals, scalars, noise, carries)]
-        _native.voice_audio(*inputs, audio.numpy(), peak.numpy(), threads(), isa)
+        kernels.voice_audio(*inputs, audio.numpy(), peak.numpy(), threads(), isa)
         ctx.save_for_backward(signals, scalars, noise, carries, audio, peak)
         ctx.isa = isa
         return audio
@@ -73,7 +56,7 @@ class _Audio(torch.autograd.Function):
         inputs = [x.detach().numpy() for x in (signals, scalars, *rest)]
         d_signals, d_scalars = torch.empty_like(signals), torch.empty_like(scalars)
         working = grad.float().clone(memory_format=torch.contiguous_format)
-        _native.voice_audio_backward(*inputs, working.numpy(), d_signals.numpy(), d_scalars.numpy(), threads(), ctx.isa)
+        kernels.voice_audio_backward(*inputs, working.numpy(), d_signals.numpy(), d_scalars.numpy(), threads(), ctx.isa)
         d_signals[..., m.FRAMES - 1] += d_signals[..., m.FRAMES :].sum(-1)
         return d_signals[..., : m.FRAMES], d_scalars, None, None
 

@@ -31,7 +31,7 @@ from unsynth.synths.triton_control import (
     human_units,
     place,
 )
-from unsynth.synths.voice import SPEC
+from unsynth.synths.voice_torch import SPEC
 
 RATE = tl.constexpr(float(m.RATE))
 SAMPLES = tl.constexpr(m.SAMPLES)
