@@ -36,7 +36,7 @@ class Param:
 
 
 def safe_pow(base: Tensor, exponent: Tensor) -> Tensor:
-    """``base ** exponent`` as exp2(log2(base) * exponent)'s graph evaluates it, with 0 and a zero gradient at base 0."""
+    """``base ** exponent`` as the graph of exp2(log2(base) * exponent) evaluates it; 0 with zero gradient at base 0."""
     positive = base > 0
     safe = torch.where(positive, base, 1.0)
     return torch.where(positive, torch.exp2(torch.log2(safe) / exponent), 0.0)

@@ -39,7 +39,7 @@ def uniforms(ids: SoundIds, count: int) -> Params:
 
 
 def params_of(ids: SoundIds, spec: ParamSpec) -> Params:
-    """Parameters of each sound id, in the order of ``spec``: uniform in [0, 1), the same for an id at any batch size."""
+    """Parameters of each sound id, in the order of ``spec``: uniform in [0, 1), the same at any batch size."""
     params = torch.empty(len(ids), len(spec))
     params[:, _random_order(spec)] = uniforms(ids, len(spec))
     return params

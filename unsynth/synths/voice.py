@@ -1,8 +1,8 @@
 """The Voice: torchsynth's 78-parameter synth (the sounds of synth1B1), exact, differentiable and fast.
 
-``control`` turns parameters into five control signals and eleven scalars; ``audio`` turns those into sound. Three backends
-share that structure: torch (here), native (one fused C++ kernel, :mod:`unsynth.synths.voice_native`) and triton
-(:mod:`unsynth.synths.voice_triton`).
+``control`` turns parameters into five control signals and eleven scalars; ``audio`` turns those into sound. Three
+backends share that structure: torch (here), native (one fused C++ kernel, :mod:`unsynth.synths.voice_native`) and
+triton (:mod:`unsynth.synths.voice_triton`).
 """
 
 from __future__ import annotations
@@ -100,8 +100,8 @@ def control(params: Params) -> tuple[Signals, Scalars]:
 
     def oscillator(name: str) -> m.Control:
         waves = torch.cat(get(*(f"{name}.{w}" for w in WAVES)), dim=1)
-        knobs = get(f"{name}.frequency", f"{name}.mod_depth", f"{name}.initial_phase")
-        return m.lfo(*knobs, envelope(f"{name}_rate_adsr"), waves) * envelope(f"{name}_amp_adsr")
+        frequency, depth, phase = get(f"{name}.frequency", f"{name}.mod_depth", f"{name}.initial_phase")
+        return m.lfo(frequency, depth, phase, envelope(f"{name}_rate_adsr"), waves) * envelope(f"{name}_amp_adsr")
 
     sources = torch.stack([envelope("adsr_1"), envelope("adsr_2"), oscillator("lfo_1"), oscillator("lfo_2")], dim=1)
     signals = [
@@ -135,8 +135,8 @@ class Voice(Synth):
     """The 78-parameter Voice (4 s at 44.1 kHz; sound ids give the sounds of synth1B1).
 
     Args:
-        backend: ``torch``, ``native``, ``triton``, or ``auto``: triton on NVIDIA GPUs, native on the CPU where it was built,
-            torch otherwise.
+        backend: ``torch``, ``native``, ``triton``, or ``auto``: triton on NVIDIA GPUs, native on the CPU where it was
+            built, torch otherwise.
 
     Raises:
         UsageError: the backend does not exist or is not available here.

@@ -1,7 +1,7 @@
 """The native backend of the Voice: one fused C++ kernel per sound, sounds spread over threads, no audio-rate buffers.
 
-LFO cosines and parameter curves are evaluated by torch on purpose: on x86, torch takes ``cos`` and ``log2`` from MKL, whose
-last bit no portable code reproduces, and that bit is audible (see :mod:`unsynth.synths.modules`).
+LFO cosines and parameter curves are evaluated by torch on purpose: on x86, torch takes ``cos`` and ``log2`` from MKL,
+whose last bit no portable code reproduces, and that bit is audible (see :mod:`unsynth.synths.modules`).
 """
 
 from __future__ import annotations
