@@ -1,7 +1,7 @@
 """The command line: every command is a typed function, its docstring is the help, `COMMANDS` is the table of them.
 
-Commands import what they need when they run, so that help is there at once. (jsonargparse runs the imports under
-TYPE_CHECKING too, so there are none.)
+Commands import what they need when they run, so that help is there at once. (jsonargparse would load torch for imports
+under TYPE_CHECKING, and for a function named like one of the package's: there are neither here.)
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BROKEN_PIPE = 141
 SECONDS = 10.0
 
 
-def match(
+def match_sounds(
     sound_or_folder: list[str],
     *,
     synth: str = "voice",
@@ -75,7 +75,7 @@ def match(
         raise BatchError(f"{len(failed)} of {len(sounds)} sounds could not be matched, for the reasons above.")
 
 
-def render(
+def render_patch(
     patch_json: str | None = None, *, id: int | None = None, synth: str = "voice", out: str | None = None
 ) -> None:
     """Play a patch to a wav file.
@@ -87,7 +87,7 @@ def render(
         out: the file to write; PATCH.wav or id-N.wav in this folder if not given.
     """
     from unsynth import audio
-    from unsynth.match import render as sound_of
+    from unsynth.match import render
     from unsynth.presets.patch import read
     from unsynth.synths import synth as synth_of
 
@@ -95,7 +95,7 @@ def render(
         raise UsageError("Name either a patch.json or an --id to render.")
     patch = read(Path(patch_json), lambda name: synth_of(name).spec) if patch_json else None
     name = Path(patch_json).stem if patch_json else f"id-{id}"
-    sound = sound_of(patch or id or 0, synth)
+    sound = render(patch or id or 0, synth)
     file = out or f"{name}.wav"
     audio.write(file, sound, synth_of(patch.synth if patch else synth).rate)
     print(file)
@@ -132,7 +132,12 @@ def doctor(*, json: bool = False) -> None:
     print(jsonlib.dumps(facts) if json else describe(facts))
 
 
-COMMANDS: dict[str, Callable[..., None]] = {"match": match, "render": render, "synths": synths, "doctor": doctor}
+COMMANDS: dict[str, Callable[..., None]] = {
+    "match": match_sounds,
+    "render": render_patch,
+    "synths": synths,
+    "doctor": doctor,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
