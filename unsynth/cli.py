@@ -113,8 +113,8 @@ def synths(name: str | None = None) -> None:
         for known in map(synth_of, SYNTHS):
             print(f"{known.name:12}{len(known.spec)} parameters, {known.seconds:g} s at {known.rate} Hz")
         return
-    print(f"{'parameter':32}{'lowest':>16}{'middle':>16}{'highest':>16}")
     spec = synth_of(name).spec
+    print(f"{'parameter':32}{'lowest':>16}{'middle':>16}{'highest':>16}")
     human = [spec.to_human(spec.column("low") * 0 + unit).tolist() for unit in (0.0, 0.5, 1.0)]
     for i, parameter in enumerate(spec.names):
         print(f"{parameter:32}" + "".join(f"{spec.text(i, values[i]):>16}" for values in human))

@@ -94,7 +94,7 @@ class Match:
             version=__version__,
         )
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: str | Path) -> None:
         """Write match.wav, patch.json, the other candidates as candidate-2.wav and .json ..., and report.html.
 
         Every file appears whole or not at all, and the report comes last.
@@ -102,6 +102,7 @@ class Match:
         Raises:
             OutputError: ``folder`` cannot be made or written to.
         """
+        folder = Path(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
