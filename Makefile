@@ -23,9 +23,10 @@ check: $(VENV)/.ready
 bench: $(VENV)/.ready
 	$(BIN)/python -m bench
 
-# Editable, so that changes in unsynth/ count at once; changes in native/ make this rule run again.
+# Editable, so that changes in unsynth/ count at once; changes in native/ make this rule run again. (PIP_CONSTRAINT, unlike
+# --constraint, holds for what the build needs too.)
 
 $(VENV)/.ready: $(SOURCES)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --editable ".[dev]"
 	@touch $@
