@@ -19,7 +19,7 @@ WEIGHTS = Path(__file__).parent / "weights"
 BACKENDS = ("native", "triton", "torch")
 MEND = {  # what may be missing: (what that means, the command)
     "native": (
-        "The native Voice was not built, so rendering is about 20 times slower; install a C++ compiler, then run",
+        "The native Voice was not built, so rendering is many times slower; install a C++ compiler, then run",
         "pip install --force-reinstall --no-deps .",
     ),
     "mp3": ("This libsndfile reads no mp3; run", "pip install --upgrade soundfile"),
