@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -241,6 +242,15 @@ def test_odd_rates_and_eight_channels(capsys, tmp_path, rate):
     assert len(err.splitlines()) == 1
     assert set(outcome["metrics"]) == {"MSS", "wMFCC", "SOT", "RMS"}
     assert soundfile.info(tmp_path / "out" / "a" / "match.wav").samplerate == RATE
+
+
+def test_two_hours_are_matched_by_their_beginning(capsys, tmp_path):
+    path, rate = tmp_path / "long.au", 8_000
+    with path.open("wb") as file:  # AU header (linear 16 bits, mono, length unknown), the sound, and a hole
+        file.write(struct.pack(">4s5I", b".snd", 24, 0xFFFFFFFF, 3, rate, 1))
+        file.write((tone(rate=rate) * 32_767).astype(">i2").tobytes())
+        file.truncate(24 + 2 * rate * 7_200)
+    assert matched(capsys, path, "--out", tmp_path)[0] == 0
 
 
 def test_match_writes_what_it_says_and_render_plays_the_patch(capsys, tmp_path):
