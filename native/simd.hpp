@@ -53,7 +53,7 @@ inline vf load(const float* p) {
     return x;
 }
 inline void store(float* p, vf x) { std::memcpy(p, &x, sizeof x); }
-inline vf splat(float x) { return vf{} + x; }
+inline vf splat(float x) { return x - vf{}; }  // x + 0 would have to be computed, for -0
 
 struct Doubles {  // W doubles
     vd low, high;
@@ -119,6 +119,15 @@ inline float largest(vf x) {
 }
 #endif
 
+// Rounded once where the machine can, where the rounding does not matter.
+inline vf multiply_add(vf a, vf b, vf c) {
+#if defined(__AVX512F__) || defined(__AVX2__) || defined(__aarch64__)
+    return fma(a, b, c);
+#else
+    return a * b + c;
+#endif
+}
+
 inline vf abs(vf x) { return bits<vf>(bits<vi>(x) & 0x7fffffff); }
 inline vf clamp(vf x, float low, float high) { return min(max(x, splat(low)), splat(high)); }
 inline float sum(vf x) {
@@ -161,6 +170,22 @@ inline vd shift_lanes(vd x, std::integer_sequence<int, I...>) {
     return __builtin_shuffle(vd{}, x, vl{(I < L ? I : H + I - L)...});
 }
 #endif
+
+// The lower (First = 0) or upper (First = W / 2) halves of a and b, interleaved.
+#if defined(__clang__)
+template <int First, int... I>
+inline vf zip(vf a, vf b, std::integer_sequence<int, I...>) {
+    return __builtin_shufflevector(a, b, (First + I / 2 + (I & 1) * W)...);
+}
+#else
+template <int First, int... I>
+inline vf zip(vf a, vf b, std::integer_sequence<int, I...>) {
+    return __builtin_shuffle(a, b, vi{(First + I / 2 + (I & 1) * W)...});
+}
+#endif
+inline vf zip_low(vf a, vf b) { return zip<0>(a, b, std::make_integer_sequence<int, W>{}); }
+inline vf zip_high(vf a, vf b) { return zip<H>(a, b, std::make_integer_sequence<int, W>{}); }
+
 template <int L>
 inline vd shift(vd x) {  // by L lanes towards the higher ones, zeros in
     return shift_lanes<L>(x, std::make_integer_sequence<int, H>{});
@@ -175,10 +200,10 @@ inline vd scan(vd x) {  // inclusive prefix sum
 // Inclusive running sum over time in float64 (exact for the Voice: 52 bits suffice), advancing `carry`.
 inline vf accumulate(vf step, double& carry) {
     Doubles x = widen(step);
-    x.low = scan(x.low) + carry;
-    x.high = scan(x.high) + x.low[H - 1];
-    carry = x.high[H - 1];
-    return narrow(x);
+    x = {scan(x.low), scan(x.high)};
+    const double low = x.low[H - 1], high = x.high[H - 1], before = carry;
+    carry = before + (low + high);
+    return narrow({x.low + before, x.high + (before + low)});
 }
 
 // Denormals as zeros while in scope, so that decaying tails cost what everything else costs.

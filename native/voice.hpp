@@ -2,8 +2,6 @@
 // Follows unsynth/synths/modules.py operation by operation up to the phases; see there for the sources.
 #pragma once
 
-#include <vector>
-
 #include "math.hpp"
 #include "voice_types.hpp"
 
@@ -131,70 +129,58 @@ inline void control(const float* p, const float* angle, const float* cosine, flo
     std::memcpy(scalars, values, sizeof values);
 }
 
-// Where each vector of samples lies between control frames; the same for every sound.
-struct Grid {
-    std::vector<float> weight;  // of the right frame, per sample
-    std::vector<int16_t> frame;  // left frame of the first lane, per vector
-    std::vector<int8_t> split;  // lane from which the left frame is one further (W: none)
-    Grid() : weight(kSamples), frame(kSamples / W), split(kSamples / W, W) {
-        const float scale = (float)(1763.0 / 176399.0);
-        for (int i = 0; i < kSamples; ++i) {
-            float position = scale * (float)i, left = std::fmin(std::floor(position), 1763.0f);
-            weight[i] = std::fmin(std::fmax(position - left, 0.0f), 1.0f);
-            int lane = i % W;
-            if (lane == 0) frame[i / W] = (int16_t)left;
-            else if (left > frame[i / W] && split[i / W] == W) split[i / W] = (int8_t)lane;
-        }
+// Audio is made in blocks, each block in stages over short buffers: a stage's iterations do not wait for one another,
+// which keeps the arithmetic units busy where one long dependency chain per sample would not.
+constexpr int kBlock = 15 * W;  // samples; divides kSamples for every W
+static_assert(kSamples % kBlock == 0);
+
+struct alignas(64) Buffer {
+    float x[kBlock];
+    vf operator[](int i) const { return load(x + i); }
+    void set(int i, vf y) { store(x + i, y); }
+};
+
+// Position of the samples from `first` on between control frames: left frame of the first lane, and lanes.
+struct Position {
+    int frame;
+    bool split;  // the left frame of the last lane is one further
+    vi next;     // lanes whose left frame is one further
+    vf weight;   // of the right frame
+
+    explicit Position(int first) {
+        constexpr float scale = (float)(1763.0 / 176399.0);
+        frame = (int)(scale * (float)first);
+        split = scale * (float)(first + W - 1) >= (float)(frame + 1);
+        vf position = scale * ramp_lanes(first);
+        next = position >= splat((float)(frame + 1));
+        weight = position - (next ? splat((float)(frame + 1)) : splat((float)frame));
     }
 };
-inline const Grid& grid() {
-    static const Grid g;
-    return g;
+
+// Linear interpolation of the five control signals; pitch is rounded as torch rounds it, amplitudes need not be.
+inline void upsample(const float* signals, int first, int count, Buffer* out) {
+    for (int i = 0; i < kBlock; i += W) {
+        const Position at(first + i);
+        const float* x = signals + at.frame;
+        for (int s = 0; s < count; ++s, x += kFramesPadded) {
+            vf left = splat(x[0]), right = splat(x[1]);
+            if (at.split) left = at.next ? right : left, right = at.next ? splat(x[2]) : right;
+            const bool pitch = s == 0 || s == 2;
+            out[s].set(i, pitch ? fma(left, 1.0f - at.weight, right * at.weight) : fma(at.weight, right - left, left));
+        }
+    }
 }
 
-// The two control frames around each lane of vector `v`.
-template <bool Split>
-struct Between {
-    int frame;
-    vi right;  // lanes past the split
-    vf weight, rest;
-    Between(const Grid& g, int v) : frame(g.frame[v]), weight(load(&g.weight[v * W])), rest(1.0f - weight) {
-        if (Split) {
-            vi lane;
-            for (int i = 0; i < W; ++i) lane[i] = i;
-            right = lane >= (vi{} + g.split[v]);
-        }
-    }
-    vf left_of(const float* x) const {
-        return Split ? (right ? splat(x[frame + 1]) : splat(x[frame])) : splat(x[frame]);
-    }
-    vf right_of(const float* x) const {
-        return Split ? (right ? splat(x[frame + 2]) : splat(x[frame + 1])) : splat(x[frame + 1]);
-    }
-    vf exact(const float* x) const { return fma(left_of(x), rest, right_of(x) * weight); }
-    vf close(const float* x) const {
-        vf a = left_of(x);
-        return fma(weight, right_of(x) - a, a);
-    }
-};
+inline vf frequency(float midi, float depth, vf modulation) {
+    return 440.0f * exp2_small(divide(clamp(midi + depth * modulation, 0.0f, 127.0f) - 69.0f, 12.0f));
+}
 
-struct Oscillator {
-    float midi, depth, initial;
-    double phase = 0;
-
-    struct State {
-        vf modulation, pitch, frequency, angle;
-    };
-    template <bool Split>
-    State advance(const Between<Split>& at, const float* pitch) {
-        State s;
-        s.modulation = at.exact(pitch);
-        s.pitch = midi + depth * s.modulation;
-        s.frequency = 440.0f * exp2_small(divide(clamp(s.pitch, 0.0f, 127.0f) - 69.0f, 12.0f));
-        s.angle = accumulate(divide(kTwoPi * s.frequency, 44100.0f), phase) + initial;
-        return s;
-    }
-};
+// Modulation to phase in radians, in place; `carry` is the phase so far. The order of float64 sums does not matter: an
+// increment has at most 33 fractional bits and the sum at most 19 integer bits.
+inline void phase(float midi, float depth, float initial, Buffer& x, double& carry) {
+    for (int i = 0; i < kBlock; i += W) x.set(i, divide(kTwoPi * frequency(midi, depth, x[i]), 44100.0f));
+    for (int i = 0; i < kBlock; i += W) x.set(i, accumulate(x[i], carry) + initial);
+}
 
 inline int last_frame(const float* signals) {  // after it every amplitude is zero
     for (int t = kFrames; t > 0; --t)
@@ -204,33 +190,41 @@ inline int last_frame(const float* signals) {  // after it every amplitude is ze
     return 0;
 }
 
-// Audio before peak limiting, and its peak.
-inline float mix(const float* signals, const float* s, const float* noise, float* out) {
-    const float *pitch_1 = signals, *amp_1 = signals + kFramesPadded, *pitch_2 = signals + 2 * kFramesPadded;
-    const float *amp_2 = signals + 3 * kFramesPadded, *amp_noise = signals + 4 * kFramesPadded;
-    Oscillator vco_1{s[0], s[1], s[2]}, vco_2{s[3], s[4], s[5]};
+// Audio before peak limiting, and its peak. `carries` (unless null) takes both phases at the start of every block.
+inline float mix(const float* signals, const float* s, const float* noise, float* out, double* carries) {
     const float shape = s[6], hard = s[7] * 1.44269504f, gain = s[9] * (1.0f - shape / 2.0f);
-    const Grid& g = grid();
-    vf peak{};
-    auto block = [&](auto at, int v) {
-        vf y = s[8] * cosine(vco_1.advance(at, pitch_1).angle) * at.close(amp_1);
-        SinCos sc = sincos(vco_2.advance(at, pitch_2).angle);
-        y += gain * tanh_half_log2(hard * sc.sin) * (1.0f + shape * sc.cos) * at.close(amp_2);
-        if (noise) y += s[10] * load(noise + v * W) * at.close(amp_noise);
-        peak = max(peak, abs(y));
-        store(out + v * W, y);
-    };
     const int frames = last_frame(signals);
-    int v = 0;
-    for (; v < kSamples / W && g.frame[v] <= frames; ++v)
-        g.split[v] == W ? block(Between<false>(g, v), v) : block(Between<true>(g, v), v);
-    std::memset(out + v * W, 0, sizeof(float) * (kSamples - v * W));
+    double phase_1 = 0, phase_2 = 0;
+    Buffer up[5];
+    vf peak{};
+    int first = 0;
+    for (; first < kSamples && Position(first).frame <= frames; first += kBlock) {
+        float* y = out + first;
+        if (carries) *carries++ = phase_1, *carries++ = phase_2;
+        upsample(signals, first, noise ? 5 : 4, up);
+        phase(s[0], s[1], s[2], up[0], phase_1);
+        phase(s[3], s[4], s[5], up[2], phase_2);
+        for (int i = 0; i < kBlock; i += W) up[0].set(i, s[8] * cosine(up[0][i]) * up[1][i]);
+        for (int i = 0; i < kBlock; i += W) {
+            SinCos sc = sincos(up[2][i]);
+            vf saw = tanh_half_log2(hard * sc.sin) * (1.0f + shape * sc.cos);
+            up[0].set(i, fma(gain * saw, up[3][i], up[0][i]));
+        }
+        if (noise)
+            for (int i = 0; i < kBlock; i += W) up[0].set(i, fma(s[10] * load(noise + first + i), up[4][i], up[0][i]));
+        for (int i = 0; i < kBlock; i += W) {
+            peak = max(peak, abs(up[0][i]));
+            store(y + i, up[0][i]);
+        }
+    }
+    std::memset(out + first, 0, sizeof(float) * (kSamples - first));
     return largest(peak);
 }
 
-inline void render_audio(const float* signals, const float* scalars, const float* noise, float* out, float* peak) {
+inline void render_audio(const float* signals, const float* scalars, const float* noise, float* out, float* peak,
+                         double* carries) {
     FlushDenormals flush;
-    *peak = mix(signals, scalars, scalars[10] > kAudible ? noise : nullptr, out);
+    *peak = mix(signals, scalars, scalars[10] > kAudible ? noise : nullptr, out, carries);
     if (*peak > 1)
         for (int i = 0; i < kSamples; i += W) store(out + i, load(out + i) * (1.0f / *peak));
 }
@@ -238,7 +232,7 @@ inline void render_audio(const float* signals, const float* scalars, const float
 inline void render(const float* human, const float* angle, const float* cosine, const float* noise, float* out) {
     alignas(64) float signals[5 * kFramesPadded], scalars[kScalars], peak;
     control(human, angle, cosine, signals, scalars);
-    render_audio(signals, scalars, noise, out, &peak);
+    render_audio(signals, scalars, noise, out, &peak, nullptr);
 }
 
 }  // namespace unsynth::UNSYNTH_ISA

@@ -1,6 +1,8 @@
 // Sizes and parameter columns of the Voice, shared by every instruction set. Columns follow unsynth.synths.voice.SPEC.
 #pragma once
 
+#include "mel_types.hpp"
+
 namespace unsynth {
 
 constexpr int kParams = 78, kScalars = 11;
@@ -13,7 +15,14 @@ struct Kernels {  // one instruction set's entry points; all work on a single so
     const char* name;
     void (*angles)(const float* human, float* out);
     void (*render)(const float* human, const float* angle, const float* cosine, const float* noise, float* out);
-    void (*audio)(const float* signals, const float* scalars, const float* noise, float* out, float* peak);
+    void (*audio)(const float* signals, const float* scalars, const float* noise, float* out, float* peak,
+                  double* carries);
+    void (*audio_backward)(const float* signals, const float* scalars, const float* noise, const float* out, float peak,
+                           const double* carries, float* grad, float* d_signals, float* d_scalars);
+    int block;  // samples between two carries
+    void (*log_mel)(const Mel& mel, const float* audio, int64_t samples, float* scratch, float* out);
+    float (*mel_distance)(const Mel& mel, const float* audio, int64_t samples, float range, const float* target,
+                          float* scratch, float* decibel);
 };
 
 }  // namespace unsynth

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 from dtw import dtw as dtw_python
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from unsynth.base import UnsynthError
 from unsynth.distances import RATE, dtw, mel_filterbank, metrics, mfcc, mss, rms, sot, wmfcc
@@ -142,9 +143,9 @@ def test_a_batch_is_its_rows(metric):
 def test_metrics_has_the_four_by_name():
     target, candidate = batch(SOUNDS["harmonics"]), batch(SOUNDS["burst"], SOUNDS["chirp"])
     scores = metrics(target, candidate)
-    assert list(scores) == ["mss", "wmfcc", "sot", "rms"]
-    for metric in ALL:
-        torch.testing.assert_close(scores[metric.__name__], metric(target, candidate))
+    assert list(scores) == ["MSS", "wMFCC", "SOT", "RMS"]
+    for metric, score in zip(ALL, scores.values(), strict=True):
+        torch.testing.assert_close(score, metric(target, candidate))
 
 
 @METRICS

@@ -9,20 +9,35 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
 from unsynth.errors import (
     BatchError as BatchError,
+)
+from unsynth.errors import (
     NotFoundError as NotFoundError,
+)
+from unsynth.errors import (
     OutputError as OutputError,
+)
+from unsynth.errors import (
     PatchError as PatchError,
+)
+from unsynth.errors import (
     UnreadableError as UnreadableError,
+)
+from unsynth.errors import (
     UnsynthError as UnsynthError,
+)
+from unsynth.errors import (
     UnusableError as UnusableError,
+)
+from unsynth.errors import (
     UsageError as UsageError,
 )
 from unsynth.params import ParamSpec
@@ -64,63 +79,101 @@ class Budget:
     seconds: float | None = None
     renders: int | None = None
 
-    def start(self) -> Meter:
-        return Meter(self)
-
-
-@dataclass
-class Meter:
-    """Counts what a search has spent of its budget, and keeps its curve."""
-
-    budget: Budget
-    renders: int = 0
-    began: float = field(default_factory=time.perf_counter)
-    curve: list[tuple[float, int, float]] = field(default_factory=list)
-    on_progress: Callable[[Meter], None] | None = None
-
-    @property
-    def seconds(self) -> float:
-        return time.perf_counter() - self.began
-
-    def spend(self, renders: int, best: float) -> None:
-        """Record that ``renders`` more sounds were rendered and that the best distance is now ``best``."""
-        self.renders += renders
-        self.curve.append((self.seconds, self.renders, best))
-        if self.on_progress:
-            self.on_progress(self)
-
-    def left(self) -> float:
-        """The fraction of the budget that is left, 0 when it is spent."""
-        parts = [1.0]
-        if self.budget.seconds is not None:
-            parts.append(1 - self.seconds / self.budget.seconds)
-        if self.budget.renders is not None:
-            parts.append(1 - self.renders / self.budget.renders)
-        return max(0.0, min(parts))
-
-    def renders_left(self) -> int | None:
-        return None if self.budget.renders is None else max(0, self.budget.renders - self.renders)
+    def __post_init__(self) -> None:
+        for name, value in (("seconds", self.seconds), ("renders", self.renders)):
+            if value is not None and not 0 < value < float("inf"):
+                raise UsageError(f"A budget of {value} {name} leaves nothing to search with; give a number above zero.")
 
 
 @dataclass(frozen=True)
 class Solution:
-    """What a search found: candidates, best first, with the distances that ordered them."""
+    """Candidates with the distances that order them.
+
+    Shape: ``params`` is ``(batch, param)``, ``distances`` is ``(batch,)``.
+    """
 
     params: Params
     distances: Float[Tensor, " batch"]
-    noise: SoundIds
 
     def best(self, k: int) -> Solution:
+        """The ``k`` nearest candidates (fewer if there are fewer), nearest first."""
         order = self.distances.argsort(stable=True)[:k]
-        return Solution(self.params[order], self.distances[order], self.noise[order])
+        return Solution(self.params[order], self.distances[order])
+
+    def join(self, other: Solution) -> Solution:
+        return Solution(torch.cat([self.params, other.params]), torch.cat([self.distances, other.distances]))
+
+
+class Problem:
+    """One target to match with one synth: renders and measures candidates, counts the cost, keeps the best.
+
+    Args:
+        synth: what renders.
+        target: the sound to match, ``(1, time)``, as long as the synth's sounds.
+        distance: what to minimise.
+        budget: what may be spent; it is checked before every ``chunk`` of renders.
+        on_progress: called after every chunk.
+        keep: how many of the best candidates to remember.
+    """
+
+    def __init__(
+        self,
+        synth: Synth,
+        target: Audio,
+        distance: Distance,
+        budget: Budget,
+        on_progress: Callable[[Problem], None] | None = None,
+        *,
+        keep: int = 64,
+        chunk: int = 32,
+    ) -> None:
+        self.synth, self.target, self.distance, self.budget = synth, target, distance, budget
+        self.on_progress, self.keep, self.chunk = on_progress, keep, chunk
+        self.began = time.perf_counter()
+        self.renders = 0
+        self.curve: list[tuple[float, int, float]] = []
+        self.elite = Solution(torch.empty(0, len(synth.spec)), torch.empty(0))
+
+    @property
+    def seconds(self) -> float:
+        """Wall clock since the search began."""
+        return time.perf_counter() - self.began
+
+    def left(self) -> float:
+        """The fraction of the budget that is left; 0 when it is spent."""
+        shares = [1.0]
+        if self.budget.seconds is not None:
+            shares.append(1 - self.seconds / self.budget.seconds)
+        if self.budget.renders is not None:
+            shares.append(1 - self.renders / self.budget.renders)
+        return max(0.0, min(shares))
+
+    def evaluate(self, params: Params) -> Float[Tensor, " batch"]:
+        """Distance of each patch; infinity for those that the budget no longer covers."""
+        distances = torch.full((len(params),), float("inf"))
+        for first in range(0, len(params), self.chunk):
+            batch = params[first : first + self.chunk]
+            if self.budget.renders is not None:
+                batch = batch[: max(0, self.budget.renders - self.renders)]
+            if len(batch) == 0 or self.left() == 0:
+                break
+            with torch.no_grad():
+                found = self.distance(self.synth.render(batch)).cpu()
+            distances[first : first + len(batch)] = found
+            self._record(batch, torch.nan_to_num(found, nan=float("inf")))
+        return distances
+
+    def _record(self, params: Params, distances: Float[Tensor, " batch"]) -> None:
+        self.renders += len(params)
+        self.elite = self.elite.join(Solution(params.detach().clone(), distances)).best(self.keep)
+        self.curve.append((self.seconds, self.renders, float(self.elite.distances[0])))
+        if self.on_progress:
+            self.on_progress(self)
 
 
 class Search(ABC):
-    """Improves draws of params for one target. Never returns worse than its start; obeys the meter's budget."""
+    """Improves candidates for one target. Never returns worse than its start; stops when the budget is spent."""
 
     @abstractmethod
-    def __call__(self, synth: Synth, distance: Distance, start: Solution, meter: Meter) -> Solution:
-        """Candidates at least as good as the best of ``start`` (whose distances are already known), best first.
-
-        Shape: ``start.params`` is ``(batch, param)``; the result has its own batch.
-        """
+    def __call__(self, problem: Problem, start: Solution) -> Solution:
+        """Candidates whose best is at least as good as the best of ``start``; ``start`` may be empty."""

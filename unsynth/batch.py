@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from unsynth import __version__, audio
-from unsynth.base import Budget, Meter, OutputError, UnsynthError, UsageError
+from unsynth.base import Budget, OutputError, Problem, UnsynthError, UsageError
 from unsynth.match import Match, match
 from unsynth.synths import synth as synth_of
 
@@ -70,7 +70,7 @@ def targets(paths: Iterable[str]) -> dict[str, UnsynthError | None]:
 
 
 def run(
-    sounds: dict[str, UnsynthError | None], out: Path, task: Task, on_progress: Callable[[str, Meter], None]
+    sounds: dict[str, UnsynthError | None], out: Path, task: Task, on_progress: Callable[[str, Problem], None]
 ) -> Iterator[Outcome]:
     """Match each of ``sounds`` into its own folder below ``out``; after Ctrl-C the best so far comes as the last.
 
@@ -89,13 +89,13 @@ def run(
             return
 
 
-def _outcome(sound: Path, out: Path, task: Task, on_progress: Callable[[str, Meter], None]) -> Outcome:
+def _outcome(sound: Path, out: Path, task: Task, on_progress: Callable[[str, Problem], None]) -> Outcome:
     try:
         folder, job = _folder(out, sound), _job(sound, task)
         done = _record(folder)
         if done.get("job") == job and done.get("result") and all((folder / name).is_file() for name in PROMISED):
             return Outcome(str(sound), done["result"], resumed=True)
-        found = match(sound, **vars(task), on_progress=lambda meter: on_progress(str(sound), meter))
+        found = match(sound, **vars(task), on_progress=lambda problem: on_progress(str(sound), problem))
         return Outcome(str(sound), _save(found, folder, job))
     except UsageError:
         raise

@@ -61,7 +61,7 @@ def match_sounds(
     task, sounds = batch.Task(synth, limit, candidates, seed, device), batch.targets(sound_or_folder)
     failed: list[UnsynthError] = []
     with Display() as display:
-        for outcome in batch.run(sounds, Path(out), task, lambda name, meter: display.update(name, *_progress(meter))):
+        for outcome in batch.run(sounds, Path(out), task, lambda name, at: display.update(name, *_progress(at))):
             if json:
                 print(jsonlib.dumps(outcome.json(), allow_nan=False), flush=True)
             failed += [outcome.error] if outcome.error else []
@@ -107,7 +107,8 @@ def synths(name: str | None = None) -> None:
     Args:
         name: the synth whose parameters to list.
     """
-    from unsynth.synths import SYNTHS, synth as synth_of
+    from unsynth.synths import SYNTHS
+    from unsynth.synths import synth as synth_of
 
     if name is None:
         for known in map(synth_of, SYNTHS):
@@ -203,6 +204,5 @@ def _sentence(error: str, help_command: str) -> str:
     return f"{what[0].upper()}{what[1:].rstrip('.')}; `{help_command}` tells more."
 
 
-def _progress(meter: Any) -> tuple[float, str]:
-    best = meter.curve[-1][2] if meter.curve else float("nan")
-    return 1 - meter.left(), f"{meter.seconds:.1f} s, {meter.renders:,} renders, distance {best:.4g}"
+def _progress(at: Any) -> tuple[float, str]:
+    return 1 - at.left(), f"{at.seconds:.1f} s, {at.renders:,} renders, distance {at.curve[-1][2]:.4g}"

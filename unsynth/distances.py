@@ -89,8 +89,11 @@ def rms(target: Sounds, candidate: Sounds) -> Scores:
 
 
 def metrics(target: Sounds, candidate: Sounds) -> dict[str, Scores]:
-    """All four published metrics by name; ``mss``, ``wmfcc`` and ``sot`` are lower, ``rms`` higher where better."""
-    return {metric.__name__: metric(target, candidate) for metric in (mss, wmfcc, sot, rms)}
+    """All four published metrics by name; MSS, wMFCC and SOT are lower, RMS higher where better."""
+    return {name: metric(target, candidate) for name, metric in METRICS.items()}
+
+
+METRICS = {"MSS": mss, "wMFCC": wmfcc, "SOT": sot, "RMS": rms}
 
 
 def mfcc(audio: Float[Tensor, "batch _"]) -> Float[Tensor, "batch frame coefficient"]:

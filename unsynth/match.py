@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,13 +15,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from unsynth import __version__, audio, distances, report
-from unsynth.base import Budget, Distance, Meter, OutputError, Solution, Synth, UsageError
+from unsynth.base import Budget, OutputError, Problem, Solution, Synth, UsageError
 from unsynth.params import ParamSpec
 from unsynth.presets import patch
+from unsynth.search.objective import SpectralDistance
+from unsynth.search.sample import Sample
 from unsynth.sounds import ids
 from unsynth.synths import synth as synth_of
-
-SCORES = {"mss": "MSS", "wmfcc": "wMFCC", "sot": "SOT", "rms": "RMS"}  # as the literature writes them
 
 
 @dataclass
@@ -124,7 +123,7 @@ def match(
     seed: int = 0,
     device: str = "auto",
     name: str | None = None,
-    on_progress: Callable[[Meter], None] | None = None,
+    on_progress: Callable[[Problem], None] | None = None,
 ) -> Match:
     """Search for the patches that make ``sound``. Ctrl-C ends the search and keeps the best so far.
 
@@ -144,21 +143,20 @@ def match(
         NotFoundError, UnreadableError, UnusableError: as in :func:`unsynth.audio.read`.
         KeyboardInterrupt: Ctrl-C before anything was found.
     """
-    instrument, limit, where = synth_of(synth), as_budget(budget), as_device(device)
-    _check(candidates, seed)
+    instrument, limit = synth_of(synth), as_budget(budget)
+    _check(candidates, seed, device)
     target = _target(sound, rate, instrument)
-    meter = Meter(limit, on_progress=on_progress)
-    found, interrupted = _random(instrument, where, lambda a: distances.mss(target[None].to(a), a), seed, meter)
-    best = found.best(candidates)
+    problem = Problem(instrument, target[None], SpectralDistance(target[None]), limit, on_progress)
+    interrupted = _search(problem, seed)
     return Match(
         name=name or (Path(sound).name if isinstance(sound, str | Path) else "sound"),
         spec=instrument.spec,
         rate=instrument.rate,
         target=target,
-        candidates=_candidates(instrument, best, target),
-        curve=meter.curve,
-        seconds=meter.seconds,
-        renders=meter.renders,
+        candidates=_candidates(instrument, problem.elite.best(candidates), target),
+        curve=problem.curve,
+        seconds=problem.seconds,
+        renders=problem.renders,
         seed=seed,
         interrupted=interrupted,
     )
@@ -186,11 +184,10 @@ def render(sound: patch.Patch | int, synth: str = "voice") -> Float[Tensor, " ti
 
 
 def as_budget(budget: float | Budget) -> Budget:
-    """``budget`` as a :class:`Budget` that ends; UsageError where it does not, or allows nothing."""
+    """``budget`` as a :class:`Budget` that ends; UsageError where it does not."""
     budget = budget if isinstance(budget, Budget) else Budget(seconds=budget)
-    limits = [limit for limit in (budget.seconds, budget.renders) if limit is not None]
-    if not limits or not all(0 < limit < math.inf for limit in limits):
-        raise UsageError("The budget must be more than nothing and end; give seconds or renders above 0.")
+    if budget == Budget():
+        raise UsageError("A budget without limits never ends; give seconds, renders, or both.")
     return budget
 
 
@@ -203,7 +200,8 @@ def as_device(name: str) -> torch.device:
     return torch.device(known[name])
 
 
-def _check(candidates: int, seed: int) -> None:
+def _check(candidates: int, seed: int, device: str) -> None:
+    as_device(device)
     if candidates < 1:
         raise UsageError(f"{candidates} candidates are too few; ask for 1 or more.")
     if not 0 <= seed < 2**63:
@@ -222,44 +220,31 @@ def _target(sound: Any, rate: int | None, synth: Synth) -> Float[Tensor, " time"
 
 
 def _candidates(synth: Synth, found: Solution, target: Float[Tensor, " time"]) -> list[Candidate]:
-    sounds, gains = audio.match_level(synth.render(found.params, found.noise).cpu(), target)
+    sounds, gains = audio.match_level(synth.render(found.params).cpu(), target)
     scores = distances.metrics(target[None], sounds)
     return [
         Candidate(
             params=found.params[i].cpu(),
-            noise=int(found.noise[i]),
+            noise=0,
             audio=sounds[i],
             gain_db=gains[i].item(),
             distance=found.distances[i].item(),
-            metrics={SCORES[name]: values[i].item() for name, values in scores.items()},
+            metrics={name: values[i].item() for name, values in scores.items()},
         )
         for i in range(len(found.params))
     ]
 
 
-def _random(
-    synth: Synth, device: torch.device, distance: Distance, seed: int, meter: Meter, batch: int = 16
-) -> tuple[Solution, bool]:
-    """Random training sounds until the budget is spent, and whether Ctrl-C came first."""
+def _search(problem: Problem, seed: int, batch: int = 16) -> bool:
+    """Spend the budget of ``problem``; whether Ctrl-C came first."""
     # TEMPORARY: the chain of searches takes this place.
-    found: list[Solution] = []
     try:
-        while meter.left() > 0:
-            count = min(batch, meter.renders_left() or batch)
-            noise = ids.train_ids(seed % 2**32 + meter.renders, count)
-            params = ids.params_of(noise, synth.spec).to(device)
-            found.append(Solution(params, distance(synth.render(params, noise)).cpu(), noise))
-            meter.spend(count, min(solution.distances.min().item() for solution in found))
+        Sample(seed=seed, batch=batch)(problem, problem.elite)
     except KeyboardInterrupt:
-        if not found:
+        if not len(problem.elite.params):
             raise
-        return _joined(found), True
-    return _joined(found), False
-
-
-def _joined(found: list[Solution]) -> Solution:
-    columns = ([getattr(s, part) for s in found] for part in ("params", "distances", "noise"))
-    return Solution(*(torch.cat(column) for column in columns))
+        return True
+    return False
 
 
 class _Verb(ModuleType):

@@ -12,6 +12,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+TINY = 1e-30  # below this a base counts as zero, so that its reciprocal stays finite
+LANES = 64  # a multiple of the vector width on every machine
+SERIAL = 1 << 14  # elements that torch does not split over threads
+
 Kind = Literal["continuous", "integer", "categorical"]
 
 
@@ -35,11 +39,17 @@ class Param:
             raise ValueError(f"{self.name}: one choice for each value from low to high")
 
 
-def safe_pow(base: Tensor, exponent: Tensor) -> Tensor:
-    """``base ** exponent`` as the graph of exp2(log2(base) * exponent) evaluates it; 0 with zero gradient at base 0."""
-    positive = base > 0
-    safe = torch.where(positive, base, 1.0)
-    return torch.where(positive, torch.exp2(torch.log2(safe) / exponent), 0.0)
+def power(base: Tensor, curve: Tensor) -> Tensor:
+    """``base ** (1 / curve)`` as exp2(log2(base) / curve), with 0 and a zero gradient where ``base`` is 0."""
+    positive = base > TINY
+    exponent = torch.log2(torch.where(positive, base, 1.0)) / curve
+    return torch.where(positive, _exp2(exponent), 0.0)
+
+
+def _exp2(x: Tensor) -> Tensor:
+    """``torch.exp2`` with every element through its vector code; the scalar code for leftovers rounds otherwise."""
+    padded = torch.nn.functional.pad(x.flatten(), (0, -x.numel() % LANES))
+    return torch.cat([torch.exp2(part) for part in padded.split(SERIAL)])[: x.numel()].view_as(x)
 
 
 class ParamSpec:
@@ -91,7 +101,7 @@ class ParamSpec:
         low, high, curve = (self.column(f).to(unit.device) for f in ("low", "high", "curve"))
         both = 2 * unit - 1
         symmetric = self.column("symmetric").to(unit.device) > 0
-        bent = safe_pow(torch.where(symmetric, both.abs(), unit), curve)
+        bent = power(torch.where(symmetric, both.abs(), unit), curve)
         bent = torch.where(
             symmetric, torch.where(curve == 1, both, bent * both.sign()), torch.where(curve == 1, unit, bent)
         )

@@ -23,6 +23,7 @@ CONTROL_RATE = 441
 FRAMES = 1764
 PI = 3.1415927410125732  # float32 pi
 EPS = 1e-6
+LANES = 64  # rows of so many go through torch's vector code; its scalar code for shorter rests rounds otherwise
 TINY = 1e-30  # below this a sum of LFO weights counts as zero, so that its reciprocal squared stays finite
 
 Scalar = Float[Tensor, "batch 1"]
@@ -76,7 +77,7 @@ def lfo(frequency: Scalar, depth: Scalar, phase: Scalar, rate: Control, weights:
     saw = torch.remainder(angle, 2 * PI) / (2 * PI)
     triangle = torch.where(2 * saw <= 1, 2 * saw, 2 - 2 * saw)
     shapes = torch.stack([(cosine + 1) / 2, triangle, saw, 1 - saw, (cosine.sign() + 1) / 2], dim=1)
-    powers = torch.pow(weights, 2.718281828)
+    powers = torch.pow(torch.nn.functional.pad(weights, (0, LANES - 5)), 2.718281828)[:, :5]
     total = powers.sum(-1, keepdim=True)
     audible = total > TINY
     return fma_chain(torch.where(audible, powers, 0) / torch.where(audible, total, 1), shapes)

@@ -171,5 +171,7 @@ class Voice(Synth):
 
         noise = torch.zeros(len(params), dtype=torch.int64) if noise is None else noise
         if self.resolve(params) == "native":
-            return voice_native.render_native(params, noise)
+            differentiable = params.requires_grad and torch.is_grad_enabled()
+            render = voice_native.render_native_differentiable if differentiable else voice_native.render_native
+            return render(params, noise)
         return render_torch(params, noise)

@@ -7,17 +7,22 @@ whose last bit no portable code reproduces, and that bit is audible (see :mod:`u
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from unsynth.base import Audio, Params, SoundIds
 from unsynth.synths import modules as m
-from unsynth.synths.voice import SPEC
+from unsynth.synths.voice import SPEC, control
 
 try:
     from unsynth import _native
 except ImportError:  # built without a C++ compiler
     _native = None
+
+
+SERIAL = 8  # sounds whose cosines torch computes at once: few enough that it does not wake its own threads
 
 
 def instruction_sets() -> list[str]:
@@ -37,9 +42,43 @@ def render_native(params: Params, noise: SoundIds, isa: str = "") -> Audio:
     human = SPEC.to_human(params.float()).contiguous()
     angles = torch.empty(len(params), 2, _native.voice_frames)
     _native.voice_angles(human.numpy(), angles.numpy(), threads(), isa)
-    cosines = torch.cos(angles + m.PI)
+    cosines = torch.cat([torch.cos(part + m.PI) for part in angles.split(SERIAL)])
     audio = torch.empty(len(params), m.SAMPLES)
     _native.voice_render(
         human.numpy(), angles.numpy(), cosines.numpy(), noise.contiguous().numpy(), audio.numpy(), threads(), isa
     )
     return audio
+
+
+class _Audio(torch.autograd.Function):
+    """Control signals and scalars to audio, with the native gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, signals: Tensor, scalars: Tensor, noise: SoundIds, isa: str) -> Audio:
+        batch = len(signals)
+        signals = torch.nn.functional.pad(signals, (0, _native.voice_frames - m.FRAMES), mode="replicate").contiguous()
+        scalars, noise = scalars.contiguous(), noise.contiguous()
+        carries = torch.empty(batch, _native.voice_blocks(isa), 2, dtype=torch.float64)
+        audio, peak = torch.empty(batch, m.SAMPLES), torch.empty(batch)
+        inputs = [x.numpy() for x in (signals, scalars, noise, carries)]
+        _native.voice_audio(*inputs, audio.numpy(), peak.numpy(), threads(), isa)
+        ctx.save_for_backward(signals, scalars, noise, carries, audio, peak)
+        ctx.isa = isa
+        return audio
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Audio) -> tuple[Tensor | None, ...]:
+        signals, scalars, *rest = ctx.saved_tensors
+        inputs = [x.detach().numpy() for x in (signals, scalars, *rest)]
+        d_signals, d_scalars = torch.empty_like(signals), torch.empty_like(scalars)
+        working = grad.float().clone(memory_format=torch.contiguous_format)
+        _native.voice_audio_backward(*inputs, working.numpy(), d_signals.numpy(), d_scalars.numpy(), threads(), ctx.isa)
+        d_signals[..., m.FRAMES - 1] += d_signals[..., m.FRAMES :].sum(-1)
+        return d_signals[..., : m.FRAMES], d_scalars, None, None
+
+
+def render_native_differentiable(params: Params, noise: SoundIds, isa: str = "") -> Audio:
+    """Audio on the CPU with gradient: control signals by torch, everything at the audio rate by the fused kernels."""
+    signals, scalars = control(params)
+    return _Audio.apply(signals, scalars, noise, isa)  # type: ignore[return-value]

@@ -1,0 +1,41 @@
+"""Sound ids: pure functions, one split for everything."""
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from unsynth.sounds import ids
+from unsynth.synths.voice import SPEC
+
+numbers = st.integers(0, 2**31)
+
+
+@given(numbers, st.integers(1, 3000))
+def test_train_and_test_ids_are_ordered_and_of_their_split(start, count):
+    for of, train in ((ids.train_ids, True), (ids.test_ids, False)):
+        found = of(start, count)
+        assert torch.all(found.diff() > 0)
+        assert torch.all(ids.is_train(found) == train)
+
+
+@given(numbers)
+def test_counting_ids_skips_none(start):
+    after = ids.train_ids(start, 1025)
+    between = torch.arange(int(after[0]), int(after[-1]) + 1)
+    assert torch.equal(between[ids.is_train(between)], after)
+
+
+def test_params_depend_on_the_id_alone():
+    some = torch.tensor([0, 1, 77, 10**9, 2**32 - 1])
+    together = ids.params_of(some, SPEC)
+    for i, sound in enumerate(some):
+        assert torch.equal(ids.params_of(sound[None], SPEC)[0], together[i])
+    assert float(together.min()) >= 0
+    assert float(together.max()) < 1
+
+
+def test_without_native_code_the_same_numbers(monkeypatch):
+    some = torch.tensor([0, 5, 123456789])
+    expected = ids.uniforms(some, 78)
+    monkeypatch.setattr(ids, "_native", None)
+    assert torch.equal(ids.uniforms(some, 78), expected)

@@ -1,0 +1,1 @@
+"""Front ends: what encoders, searches and indexes see of a sound."""

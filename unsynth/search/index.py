@@ -1,0 +1,159 @@
+"""An index of rendered sounds by compact features: a sound is its id, so an entry is one short row of bytes.
+
+The feature of a sound is its log-mel spectrogram relative to its own maximum, averaged over time segments that widen
+after the onset, projected on the leading principal components and stored in eight bits.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int8
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from unsynth.base import Audio, NotFoundError, PatchError, SoundIds, Synth
+from unsynth.frontends.mel import log_mel
+from unsynth.sounds.ids import params_of, train_ids
+
+FORMAT = "unsynth.index/1"
+SCALE = (1102, 441, 64)  # n_fft, hop, mel bands
+RANGE_DB = 80.0
+EDGES = (0, 1, 2, 3, 5, 8, 12, 18, 26, 36, 48, 64, 84, 110, 142, 180, 226, 280, 340)  # first frame of each segment
+SHIPPED = Path(__file__).parent.parent / "weights" / "voice-index.safetensors"
+
+Features = Float[Tensor, "batch feature"]
+
+
+def summary(audio: Audio) -> Features:
+    """Segment means of the relative log-mel spectrogram, weighted so that distances count every frame alike."""
+    mel = log_mel(audio, SCALE)
+    mel = (mel - mel.amax((1, 2), keepdim=True)).clamp(min=-RANGE_DB)
+    edges = [*(e for e in EDGES if e < mel.shape[-1]), mel.shape[-1]]
+    parts = [mel[..., a:b].mean(-1) * (b - a) ** 0.5 for a, b in pairwise(edges)]
+    return torch.cat(parts, dim=1)
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Features to a few bytes: ``(features - mean) @ components / step``."""
+
+    mean: Float[Tensor, " feature"]
+    components: Float[Tensor, "feature dim"]
+    step: Float[Tensor, " dim"]
+
+    @classmethod
+    def fit(cls, features: Features, dim: int) -> Projection:
+        """Principal components of ``features``; the step of each lets four standard deviations into eight bits."""
+        mean = features.mean(0)
+        covariance = torch.cov((features - mean).T)
+        components = torch.linalg.eigh(covariance).eigenvectors[:, -dim:].flip(1).contiguous()
+        spread = ((features - mean) @ components).std(0)
+        return cls(mean, components, spread.max().expand(dim) * 4 / 127)
+
+    def __call__(self, features: Features) -> Float[Tensor, "batch dim"]:
+        return (features - self.mean) @ self.components / self.step
+
+    def codes(self, features: Features) -> Int8[Tensor, "batch dim"]:
+        return self(features).round().clamp(-127, 127).to(torch.int8)
+
+
+@dataclass(frozen=True)
+class Index:
+    """The first ``len(codes)`` training sounds of a synth, searchable by sound."""
+
+    projection: Projection
+    codes: Int8[Tensor, "sound dim"]
+    spec_hash: str
+
+    def nearest(self, audio: Audio, k: int) -> SoundIds:
+        """Ids of the ``k`` indexed sounds whose features are nearest to those of one sound ``(1, time)``."""
+        query = self.projection(summary(audio))[0]
+        distances = torch.empty(len(self.codes))
+        for first in range(0, len(self.codes), 1 << 16):
+            part = self.codes[first : first + (1 << 16)].float()
+            distances[first : first + len(part)] = part.square().sum(1) - 2 * part @ query
+        rows = distances.topk(min(k, len(distances)), largest=False).indices
+        return train_ids(0, len(self.codes))[rows]
+
+    def save(self, path: Path) -> None:
+        tensors = {"codes": self.codes, **vars(self.projection)}
+        temporary = path.with_name(path.name + ".tmp")
+        metadata = {"format": FORMAT, "spec": self.spec_hash, "count": str(len(self.codes))}
+        save_file({k: v.contiguous() for k, v in tensors.items()}, temporary, metadata)
+        os.replace(temporary, path)
+
+    @classmethod
+    def load(cls, path: Path, synth: Synth) -> Index:
+        """Read an index; NotFoundError if there is none, PatchError if it is damaged or of another synth."""
+        if not path.is_file():
+            raise NotFoundError(f"There is no index at {path}; `unsynth index build` makes one.")
+        try:
+            with safe_open(path, framework="pt") as file:
+                metadata = file.metadata() or {}
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError) as error:
+            raise PatchError(f"{path} is not a whole index; `unsynth index build` makes a new one.") from error
+        if metadata.get("format") != FORMAT or metadata.get("spec") != synth.spec.hash:
+            raise PatchError(f"{path} is an index of another synth or version; `unsynth index build` makes a new one.")
+        projection = Projection(*(tensors[k] for k in ("mean", "components", "step")))
+        return cls(projection, tensors["codes"], metadata["spec"])
+
+
+def features_of(synth: Synth, ids: SoundIds) -> Features:
+    return summary(synth.render(params_of(ids, synth.spec), ids))
+
+
+def build(
+    path: Path,
+    synth: Synth,
+    count: int,
+    *,
+    dim: int = 64,
+    fitted_on: int = 8192,
+    chunk: int = 64,
+    on_progress: Callable[[int], None] = lambda done: None,
+) -> Index:
+    """Index the first ``count`` training sounds; resumes from ``path`` + ``.part`` where an earlier call stopped."""
+    part = path.with_name(path.name + ".part")
+    projection = _projection(part.with_suffix(".fit"), synth, dim, fitted_on, chunk)
+    with part.open("ab") as file:
+        done = file.tell() // dim
+        file.truncate(done * dim)
+        while done < count:
+            size = min(chunk, count - done)
+            codes = projection.codes(features_of(synth, train_ids(done, size)))
+            file.write(codes.numpy().tobytes())
+            file.flush()
+            done += size
+            on_progress(done)
+    codes = torch.from_numpy(np.fromfile(part, dtype=np.int8).reshape(-1, dim)[:count].copy())
+    index = Index(projection, codes, synth.spec.hash)
+    index.save(path)
+    part.unlink()
+    part.with_suffix(".fit").unlink()
+    return index
+
+
+def _projection(path: Path, synth: Synth, dim: int, count: int, chunk: int) -> Projection:
+    """Fit on sounds spread over the training ids, or reuse the fit that an interrupted build left."""
+    recipe = json.dumps([synth.spec.hash, dim, count])
+    if path.is_file():
+        with safe_open(path, framework="pt") as file:
+            if (file.metadata() or {}).get("recipe") == recipe:
+                return Projection(*(file.get_tensor(k) for k in ("mean", "components", "step")))
+    path.with_suffix(".part").unlink(missing_ok=True)
+    features = [
+        features_of(synth, train_ids(10**7 + first, min(chunk, count - first))) for first in range(0, count, chunk)
+    ]
+    projection = Projection.fit(torch.cat(features), dim)
+    save_file({k: v.contiguous() for k, v in vars(projection).items()}, path, {"recipe": recipe})
+    return projection
