@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import sys
-from pathlib import Path
 from typing import Any
 
 import soundfile
@@ -12,10 +11,10 @@ import torch
 
 from unsynth import __version__
 from unsynth.base import UsageError
+from unsynth.search.index import SHIPPED
 from unsynth.synths import voice_native
 from unsynth.synths.voice import Voice
 
-WEIGHTS = Path(__file__).parent / "weights"
 BACKENDS = ("native", "triton", "torch")
 MEND = {  # what may be missing: (what that means, the command)
     "native": (
@@ -33,7 +32,7 @@ def examine() -> Json:
     """What there is, and under ``missing`` what to do about what there is not."""
     backends = [name for name in BACKENDS if _works(name)]
     formats = sorted(soundfile.available_formats())
-    index = sorted(str(path) for path in WEIGHTS.glob("*index*"))
+    index = [str(SHIPPED)] if SHIPPED.exists() else []
     have = {"native": "native" in backends, "mp3": "MP3" in formats, "index": bool(index)}
     return {
         "unsynth": __version__,
