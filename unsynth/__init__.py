@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from unsynth.match import Match, match, render
+    from unsynth.synths import SYNTHS, synth
 
 __version__ = "0.1.0"
 

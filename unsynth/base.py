@@ -1,4 +1,4 @@
-"""The vocabulary of unsynth: what a sound, a patch and a synth are, and which errors a user can meet. Read this first.
+"""The vocabulary of unsynth: what a sound, a patch and a synth are, and which errors a user can meet. Read it first.
 
 Everything inside the package is in the unit interval and in torch tensors; human units and files exist at the edges
 only (:mod:`unsynth.params`, :mod:`unsynth.audio`).
@@ -16,53 +16,35 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from unsynth.errors import (
+    BatchError as BatchError,
+)
+from unsynth.errors import (
+    NotFoundError as NotFoundError,
+)
+from unsynth.errors import (
+    OutputError as OutputError,
+)
+from unsynth.errors import (
+    PatchError as PatchError,
+)
+from unsynth.errors import (
+    UnreadableError as UnreadableError,
+)
+from unsynth.errors import (
+    UnsynthError as UnsynthError,
+)
+from unsynth.errors import (
+    UnusableError as UnusableError,
+)
+from unsynth.errors import (
+    UsageError as UsageError,
+)
 from unsynth.params import ParamSpec
 
 SoundIds = Int64[Tensor, " batch"]
 Params = Float[Tensor, "batch param"]  # unit interval
 Audio = Float[Tensor, "batch time"]  # mono, float32, nominally within [-1, 1]
-
-
-class UnsynthError(Exception):
-    """A mistake the user can mend. The message is one sentence: what is wrong, and what to do."""
-
-    exit_code: ClassVar[int] = 1
-
-
-class UsageError(UnsynthError):
-    """An option or argument that makes no sense (unknown synth, budget of zero)."""
-
-    exit_code = 2
-
-
-class NotFoundError(UnsynthError):
-    """A file or folder that is not there, or a folder without sounds."""
-
-    exit_code = 3
-
-
-class UnreadableError(UnsynthError):
-    """A file that is not audio, or is damaged."""
-
-    exit_code = 4
-
-
-class UnusableError(UnsynthError):
-    """Audio that was read but cannot be matched: empty, silent, NaN, far too long."""
-
-    exit_code = 5
-
-
-class OutputError(UnsynthError):
-    """Results that cannot be written: no permission, disk full."""
-
-    exit_code = 6
-
-
-class PatchError(UnsynthError):
-    """A patch file that is malformed, or belongs to another synth or version."""
-
-    exit_code = 7
 
 
 class Synth(ABC):

@@ -59,7 +59,7 @@ def held_out(synth: Synth, count: int, start: int = 0) -> Iterator[Target]:
 def recordings(synth: Synth, folder: Path) -> Iterator[Target]:
     """Every sound below ``folder``; the name of its own folder is its family."""
     for path in audio.find([folder]):
-        sound = audio.fit(audio.read(path, synth.rate), round(synth.rate * synth.seconds))
+        sound = audio.fit(audio.read(path, synth.rate, synth.seconds), synth.rate, round(synth.rate * synth.seconds))
         yield Target(path.stem, path.parent.name, sound[None])
 
 

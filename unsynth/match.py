@@ -1,17 +1,28 @@
-"""What a match is: the target, the candidates that came nearest to it, and how the search went."""
+"""The one public verb: find the patches that make a sound. And what a match is."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
+import numpy.typing as npt
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from unsynth import __version__, audio, report
-from unsynth.base import OutputError
+from unsynth import __version__, audio, distances, report
+from unsynth.base import Budget, OutputError, Problem, Search, Solution, Synth, UsageError
 from unsynth.params import ParamSpec
 from unsynth.presets import patch
+from unsynth.search import method as method_of
+from unsynth.search.diverse import diverse
+from unsynth.search.objective import SpectralDistance
+from unsynth.sounds import ids
+from unsynth.synths import synth as synth_of
 
 
 @dataclass
@@ -49,6 +60,7 @@ class Match:
         seconds: wall clock of the search.
         renders: sounds rendered by the search.
         seed: seed of the search.
+        interrupted: whether Ctrl-C ended the search before its budget was spent.
     """
 
     name: str
@@ -60,6 +72,7 @@ class Match:
     seconds: float
     renders: int
     seed: int
+    interrupted: bool = False
 
     @property
     def synth(self) -> str:
@@ -81,7 +94,7 @@ class Match:
             version=__version__,
         )
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: str | Path) -> None:
         """Write match.wav, patch.json, the other candidates as candidate-2.wav and .json ..., and report.html.
 
         Every file appears whole or not at all, and the report comes last.
@@ -89,6 +102,7 @@ class Match:
         Raises:
             OutputError: ``folder`` cannot be made or written to.
         """
+        folder = Path(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -98,3 +112,147 @@ class Match:
             audio.write(folder / f"{sound}.wav", candidate.audio, self.rate)
             audio.write_text(folder / f"{settings}.json", patch.to_json(self.patch(candidate), self.spec))
         audio.write_text(folder / "report.html", report.page(self))
+
+
+def match(
+    sound: str | Path | npt.ArrayLike | Tensor,
+    rate: int | None = None,
+    *,
+    synth: str = "voice",
+    method: str = "chain",
+    budget: float | Budget = 10.0,
+    candidates: int = 4,
+    seed: int = 0,
+    device: str = "auto",
+    name: str | None = None,
+    on_progress: Callable[[Problem], None] | None = None,
+) -> Match:
+    """Search for the patches that make ``sound``. Ctrl-C ends the search and keeps the best so far.
+
+    Args:
+        sound: a sound file, or samples as in :func:`unsynth.audio.from_array`.
+        rate: Hz, of samples; a file knows its own.
+        synth: the synth to find a patch for, one of ``unsynth.SYNTHS``.
+        method: the search, one of ``unsynth.search.METHODS``.
+        budget: seconds, or a :class:`Budget`. With a budget of renders alone, the same seed gives the same result.
+        candidates: how many patches to return at most.
+        seed: seed of the search.
+        device: ``auto`` (an NVIDIA GPU where there is one), ``cpu`` or ``cuda``.
+        name: what to call the target; the name of the file where None.
+        on_progress: called after every step of the search.
+
+    Raises:
+        UsageError: an argument that makes no sense.
+        NotFoundError, UnreadableError, UnusableError: as in :func:`unsynth.audio.read`.
+        KeyboardInterrupt: Ctrl-C before anything was found.
+    """
+    instrument, limit = synth_of(synth), as_budget(budget)
+    _check(candidates, seed, device)
+    target = _target(sound, rate, instrument)
+    problem = Problem(instrument, target[None], SpectralDistance(target[None]), limit, on_progress)
+    found, interrupted = _search(problem, method_of(method, instrument, seed))
+    return Match(
+        name=name or (Path(sound).name if isinstance(sound, str | Path) else "sound"),
+        spec=instrument.spec,
+        rate=instrument.rate,
+        target=target,
+        candidates=_candidates(instrument, diverse(instrument, found, candidates), target),
+        curve=problem.curve,
+        seconds=problem.seconds,
+        renders=problem.renders,
+        seed=seed,
+        interrupted=interrupted,
+    )
+
+
+def render(sound: patch.Patch | int, synth: str = "voice") -> Float[Tensor, " time"]:
+    """The audio of a patch at the level it was saved with, or of a sound id of ``synth`` at the synth's own level.
+
+    Shape: ``(time,)``, at the rate of the synth.
+
+    Raises:
+        UsageError: no such synth, or an id that is negative or beyond 64 bits.
+        PatchError: the patch is for another version of its synth.
+    """
+    if isinstance(sound, int):
+        if not 0 <= sound < 2**63:
+            raise UsageError(f"There is no sound with id {sound}; ids go from 0 to 2^63 - 1.")
+        row = torch.tensor([sound])
+        instrument = synth_of(synth)
+        return instrument.render(ids.params_of(row, instrument.spec), row)[0]
+    instrument = synth_of(sound.synth)
+    patch.check_spec(sound.synth, sound.spec_hash, len(sound.params), instrument.spec)
+    audio_of = instrument.render(torch.tensor([sound.params]), torch.tensor([sound.noise]))[0]
+    return audio_of * 10 ** (sound.gain_db / 20)
+
+
+def as_budget(budget: float | Budget) -> Budget:
+    """``budget`` as a :class:`Budget` that ends; UsageError where it does not."""
+    budget = budget if isinstance(budget, Budget) else Budget(seconds=budget)
+    if budget == Budget():
+        raise UsageError("A budget without limits never ends; give seconds, renders, or both.")
+    return budget
+
+
+def as_device(name: str) -> torch.device:
+    """The device called ``name``; UsageError where this machine has none."""
+    cuda = torch.cuda.is_available()
+    known = {"auto": "cuda" if cuda else "cpu", "cpu": "cpu", **({"cuda": "cuda"} if cuda else {})}
+    if name not in known:
+        raise UsageError(f"There is no device {name!r} here; choose one of: {', '.join(known)}.")
+    return torch.device(known[name])
+
+
+def _check(candidates: int, seed: int, device: str) -> None:
+    as_device(device)
+    if candidates < 1:
+        raise UsageError(f"{candidates} candidates are too few; ask for 1 or more.")
+    if not 0 <= seed < 2**63:
+        raise UsageError(f"The seed {seed} is out of range; choose one from 0 to 2^63 - 1.")
+
+
+def _target(sound: Any, rate: int | None, synth: Synth) -> Float[Tensor, " time"]:
+    """``sound`` as the synth could have made it: its rate, its length, no silence first."""
+    if isinstance(sound, str | Path):
+        read = audio.read(sound, synth.rate, synth.seconds)
+    elif rate is None:
+        raise UsageError("Samples alone do not say how fast to play them; give their rate in Hz too.")
+    else:
+        read = audio.from_array(sound, rate, synth.rate, synth.seconds)
+    return audio.fit(read, synth.rate, round(synth.rate * synth.seconds))
+
+
+def _candidates(synth: Synth, found: Solution, target: Float[Tensor, " time"]) -> list[Candidate]:
+    sounds, gains = audio.match_level(synth.render(found.params).cpu(), target)
+    scores = distances.metrics(target[None], sounds)
+    return [
+        Candidate(
+            params=found.params[i].cpu(),
+            noise=0,
+            audio=sounds[i],
+            gain_db=gains[i].item(),
+            distance=found.distances[i].item(),
+            metrics={name: values[i].item() for name, values in scores.items()},
+        )
+        for i in range(len(found.params))
+    ]
+
+
+def _search(problem: Problem, search: Search) -> tuple[Solution, bool]:
+    """What the search finds with the budget of ``problem``, and whether Ctrl-C came first."""
+    try:
+        return search(problem, problem.elite).join(problem.elite), False
+    except KeyboardInterrupt:
+        if not len(problem.elite.params):
+            raise
+        return problem.elite, True
+
+
+class _Verb(ModuleType):
+    """Lets ``unsynth.match`` be called: importing this module gives that name to the module, not to the function."""
+
+    def __call__(self, *args: Any, **options: Any) -> Match:
+        return match(*args, **options)
+
+
+sys.modules[__name__].__class__ = _Verb

@@ -47,7 +47,7 @@ def power(base: Tensor, curve: Tensor) -> Tensor:
 
 
 def _exp2(x: Tensor) -> Tensor:
-    """``torch.exp2`` with every element through its vector code; the scalar code for what is left over rounds otherwise."""
+    """``torch.exp2`` with every element through its vector code; the scalar code for leftovers rounds otherwise."""
     padded = torch.nn.functional.pad(x.flatten(), (0, -x.numel() % LANES))
     return torch.cat([torch.exp2(part) for part in padded.split(SERIAL)])[: x.numel()].view_as(x)
 

@@ -6,9 +6,9 @@ torchsynth needs an environment of its own:
     /tmp/torchsynth/bin/pip install torch==2.13.0 'setuptools<80' torchsynth==1.0.2
     /tmp/torchsynth/bin/python tests/gold/make.py
 
-Its three small matrix products are replaced by forward chains of fused multiply-adds, which is what MKL computes on Intel
-processors with AVX2 or AVX-512. On AMD processors MKL does not fuse, and torchsynth's own audio differs from that by up to
-0.01; so do batches other than multiples of 32.
+Its three small matrix products are replaced by forward chains of fused multiply-adds, which is what MKL computes on
+Intel processors with AVX2 or AVX-512. On AMD processors MKL does not fuse, and torchsynth's own audio differs from that
+by up to 0.01; so do batches other than multiples of 32.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ SAMPLES = 176_400
 POSITIONS = np.unique(
     np.concatenate([np.geomspace(1, SAMPLES - 1, 64).round(), np.linspace(0, SAMPLES - 1, 65).round()])
 )
+OUT = Path(__file__).with_name("voice.npz")
 
 
 def _fused(weights: torch.Tensor, signals: torch.Tensor) -> torch.Tensor:
@@ -51,7 +52,7 @@ def _voice() -> torch.nn.Module:
 
 
 @torch.no_grad()
-def main(out: Path = Path(__file__).with_name("voice.npz")) -> None:
+def main(out: Path = OUT) -> None:
     """Write ids, parameters (torchsynth's order), samples at POSITIONS, mean magnitudes of 16 parts, and splits."""
     torch.set_num_threads(1)
     voice = _voice()

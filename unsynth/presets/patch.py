@@ -8,12 +8,13 @@ import re
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 import torch
 
-from unsynth.base import PatchError, UnsynthError
+from unsynth.base import NotFoundError, PatchError, UnsynthError
 from unsynth.params import ParamSpec
 
 SCHEMA = "unsynth.patch"
@@ -79,7 +80,7 @@ def to_json(patch: Patch, spec: ParamSpec) -> str:
     Raises:
         PatchError: ``patch`` belongs to another spec.
     """
-    _check_spec(patch.synth, patch.spec_hash, len(patch.params), spec)
+    check_spec(patch.synth, patch.spec_hash, len(patch.params), spec)
     human = spec.to_human(torch.tensor(patch.params)).tolist()
     fields = {name: value for name, value in asdict(patch).items() if name not in ("synth", "spec_hash", "params")}
     fields["metrics"] = {name: value if math.isfinite(value) else None for name, value in patch.metrics.items()}
@@ -105,7 +106,7 @@ def from_json(text: str, spec_of: Callable[[str], ParamSpec]) -> Patch:
         spec = spec_of(synth)
     except (LookupError, UnsynthError) as error:
         raise PatchError(f"the patch is for a synth this installation does not have: {_short(synth)}.") from error
-    _check_spec(synth, spec_hash, len(units), spec)
+    check_spec(synth, spec_hash, len(units), spec)
     _check_names(set(units), spec)
     return Patch(
         synth=synth,
@@ -116,6 +117,32 @@ def from_json(text: str, spec_of: Callable[[str], ParamSpec]) -> Patch:
         **{name: _take(fields, name, int) for name in ("noise", "renders", "seed")},
         **{name: _take(fields, name, float) for name in ("gain_db", "distance", "seconds")},
     )
+
+
+def check_spec(synth: str, spec_hash: str, count: int, spec: ParamSpec) -> None:
+    """Raise PatchError unless ``count`` parameters of ``synth`` in the order of ``spec_hash`` are what ``spec`` has."""
+    if (synth, spec_hash) != (spec.synth, spec.hash):
+        written, here = _short(f"{synth} {spec_hash}"), _short(f"{spec.synth} {spec.hash}")
+        raise PatchError(f"the patch is for {written} but the synth here is {here}: use the version that wrote it.")
+    if count != len(spec):
+        _refuse(f"{spec.synth} has {len(spec)} parameters, not {count}")
+
+
+def read(path: Path, spec_of: Callable[[str], ParamSpec]) -> Patch:
+    """The patch in a file, as :func:`from_json` has it.
+
+    Raises:
+        NotFoundError: no such file, or it may not be read.
+        PatchError: as :func:`from_json`, with the name of the file.
+    """
+    try:
+        return from_json(path.read_text(encoding="utf-8"), spec_of)
+    except OSError as error:
+        raise NotFoundError(f"{path} cannot be read ({error.strerror}); name a patch.json file.") from error
+    except UnicodeDecodeError as error:
+        raise PatchError(f"{path} is not text; name a patch.json file.") from error
+    except PatchError as error:
+        raise PatchError(f"{path}: {error}") from error
 
 
 def _entry(spec: ParamSpec, index: int, human: float, unit: float) -> Json:
@@ -170,14 +197,6 @@ def _units(entries: list[Any]) -> dict[str, float]:
 
 def _metrics(metrics: Json) -> dict[str, float]:
     return {name: math.nan if metrics[name] is None else _take(metrics, name, float) for name in metrics}
-
-
-def _check_spec(synth: str, spec_hash: str, count: int, spec: ParamSpec) -> None:
-    if (synth, spec_hash) != (spec.synth, spec.hash):
-        written, here = _short(f"{synth} {spec_hash}"), _short(f"{spec.synth} {spec.hash}")
-        raise PatchError(f"the patch is for {written} but the synth here is {here}: use the version that wrote it.")
-    if count != len(spec):
-        _refuse(f"{spec.synth} has {len(spec)} parameters, not {count}")
 
 
 def _check_names(names: set[str], spec: ParamSpec) -> None:

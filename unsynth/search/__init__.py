@@ -27,10 +27,26 @@ def _retrieve(synth: Synth, seed: int) -> Search:
 
 
 def _chain(synth: Synth, seed: int) -> Search:
+    """Retrieval, then evolution of the nearest, then of other starts, so that there are several answers."""
+    from unsynth.search.chain import Chain
+    from unsynth.search.diverse import Alternatives
+    from unsynth.search.genetic import Genetic
+
+    return Chain(_retrieve(synth, seed), Genetic(until=0.15, seed=seed), Alternatives(seed=seed))
+
+
+def _genetic(synth: Synth, seed: int) -> Search:
+    from unsynth.search.genetic import Genetic
+
+    return Genetic(seed=seed)
+
+
+def _refine(synth: Synth, seed: int) -> Search:
+    """Retrieval, then CMA-ES from the nearest."""
     from unsynth.search.chain import Chain
     from unsynth.search.evolve import Evolve
 
-    return Chain(_retrieve(synth, seed), Evolve(seed=seed))
+    return Chain(_retrieve(synth, seed), Evolve(sigma=0.05, seed=seed))
 
 
 def _gradient(synth: Synth, seed: int) -> Search:
@@ -43,6 +59,8 @@ def _gradient(synth: Synth, seed: int) -> Search:
 METHODS: dict[str, Callable[[Synth, int], Search]] = {
     "chain": _chain,
     "retrieve": _retrieve,
+    "refine": _refine,
+    "genetic": _genetic,
     "evolve": _evolve,
     "gradient": _gradient,
     "random": _random,

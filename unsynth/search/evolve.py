@@ -2,8 +2,8 @@
 
 Sources: Hansen, "The CMA Evolution Strategy: A Tutorial", https://arxiv.org/abs/1604.00772; Ros & Hansen, "A Simple
 Modification in CMA-ES Achieving Linear Time and Space Complexity" (the diagonal variant),
-https://doi.org/10.1007/978-3-540-87700-4_30; successive halving between runs after Jamieson & Talwalkar, "Non-stochastic
-Best Arm Identification and Hyperparameter Optimization", https://arxiv.org/abs/1502.07943.
+https://doi.org/10.1007/978-3-540-87700-4_30; successive halving between runs after Jamieson & Talwalkar,
+"Non-stochastic Best Arm Identification and Hyperparameter Optimization", https://arxiv.org/abs/1502.07943.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 On a synth most parameters are inaudible or nearly independent at any given patch, so moving few of them at a time finds
 improvements where a Gaussian step in all of them at once hides the good under the bad. Started from retrieved sounds it
-needs far fewer renders than CMA-ES for the same distance (LOG.md has the figures). Sources: Beyer & Schwefel, "Evolution
-strategies: a comprehensive introduction", https://doi.org/10.1023/A:1015059928466 (plus-selection, log-normal steps);
-Syswerda, "Uniform Crossover in Genetic Algorithms", ICGA 1989.
+needs far fewer renders than CMA-ES for the same distance (LOG.md has the figures). Sources: Beyer & Schwefel,
+"Evolution strategies: a comprehensive introduction", https://doi.org/10.1023/A:1015059928466 (plus-selection,
+log-normal steps); Syswerda, "Uniform Crossover in Genetic Algorithms", ICGA 1989.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ class Genetic(Search):
         moved: median share of the parameters that a mutation moves; at least one always does.
         step: median size of a move, in units of the unit interval; both are spread log-normally.
         crossed: share of the children that mix two parents before they mutate.
+        until: fraction of the problem's budget to leave for later stages.
         seed: seed of every draw.
     """
 
@@ -35,10 +36,11 @@ class Genetic(Search):
         moved: float = 0.08,
         step: float = 0.1,
         crossed: float = 0.3,
+        until: float = 0.0,
         seed: int = 0,
     ) -> None:
         self.parents, self.children, self.moved = parents, children, moved
-        self.step, self.crossed, self.seed = step, crossed, seed
+        self.step, self.crossed, self.until, self.seed = step, crossed, until, seed
 
     def __call__(self, problem: Problem, start: Solution) -> Solution:
         generator = torch.Generator().manual_seed(self.seed)
@@ -46,7 +48,7 @@ class Genetic(Search):
             params = torch.rand(self.children, len(problem.synth.spec), generator=generator)
             start = Solution(params, problem.evaluate(params))
         population = start.best(self.parents)
-        while problem.left() > 0:
+        while problem.left() > self.until:
             children = self._mutate(self._cross(population.params, generator), generator)
             population = population.join(Solution(children, problem.evaluate(children))).best(self.parents)
         return start.join(population).best(problem.keep)

@@ -1,0 +1,7 @@
+"""``python -m unsynth``."""
+
+import sys
+
+from unsynth.cli import main
+
+sys.exit(main())

@@ -1,0 +1,177 @@
+"""Matching many sounds: a folder of results for each, and a run that goes on where an earlier one stopped."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from unsynth import __version__, audio
+from unsynth.base import Budget, OutputError, Problem, UnsynthError, UsageError
+from unsynth.match import Match, match
+from unsynth.synths import synth as synth_of
+
+RECORD = "result.json"
+PROMISED = ("match.wav", "patch.json", "report.html")
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Task:
+    """How every sound is matched: arguments of :func:`unsynth.match.match`."""
+
+    synth: str
+    budget: Budget
+    candidates: int
+    seed: int
+    device: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one target: a result that JSON can hold, or the error."""
+
+    target: str
+    result: Json
+    error: UnsynthError | None = None
+    resumed: bool = False
+
+    def json(self) -> Json:
+        if self.error:
+            return {"target": self.target, "error": str(self.error), "exit_code": self.error.exit_code}
+        return {"target": self.target, **self.result, "resumed": self.resumed}
+
+    def line(self) -> str:
+        """The outcome for people."""
+        if self.error:
+            return f"unsynth: {self.error}"
+        scores = ", ".join(f"{name} {v:.3g}" for name, v in self.result["metrics"].items() if v is not None)
+        spent = f"{self.result['seconds']:.1f} s, {self.result['renders']:,} renders"
+        report = Path(self.result["folder"], "report.html")
+        return f"{self.target}: {scores}; {'done before' if self.resumed else spent}; {report}"
+
+
+def targets(paths: Iterable[str]) -> dict[str, UnsynthError | None]:
+    """The sounds that ``paths`` name, each once, with the error of those that name none."""
+    found: dict[str, UnsynthError | None] = {}
+    for path in paths:
+        try:
+            found |= {str(sound): None for sound in audio.find([path])}
+        except UnsynthError as error:
+            found[path] = error
+    return found
+
+
+def run(
+    sounds: dict[str, UnsynthError | None], out: Path, task: Task, on_progress: Callable[[str, Problem], None]
+) -> Iterator[Outcome]:
+    """Match each of ``sounds`` into its own folder below ``out``; after Ctrl-C the best so far comes as the last.
+
+    A sound is done when its folder says that the same file (path, size, time of change) was matched by this version
+    with the same task, the device apart. Sounds of one name get folders of their own: ``kick``, ``kick-2``, ...
+
+    Raises:
+        UsageError: ``task`` makes no sense.
+        OutputError: ``out`` cannot be made.
+    """
+    _make(out)
+    for sound, error in sounds.items():
+        outcome = Outcome(sound, {}, error) if error else _outcome(Path(sound), out, task, on_progress)
+        yield outcome
+        if outcome.result.get("interrupted"):
+            return
+
+
+def _outcome(sound: Path, out: Path, task: Task, on_progress: Callable[[str, Problem], None]) -> Outcome:
+    try:
+        folder, job = _folder(out, sound), _job(sound, task)
+        done = _record(folder)
+        if done.get("job") == job and done.get("result") and all((folder / name).is_file() for name in PROMISED):
+            return Outcome(str(sound), done["result"], resumed=True)
+        found = match(sound, **vars(task), on_progress=lambda problem: on_progress(str(sound), problem))
+        return Outcome(str(sound), _save(found, folder, job))
+    except UsageError:
+        raise
+    except UnsynthError as error:
+        return Outcome(str(sound), {}, error)
+
+
+def _job(sound: Path, task: Task) -> Json:
+    """Everything that decides a result; as JSON, so that it can be compared with what a file says."""
+    facts = sound.stat()
+    asked = {name: value for name, value in asdict(task).items() if name != "device"}
+    source = {"sound": str(sound.resolve()), "bytes": facts.st_size, "changed_ns": facts.st_mtime_ns}
+    return {**source, **asked, "spec": synth_of(task.synth).spec.hash, "version": __version__}
+
+
+def _folder(out: Path, sound: Path) -> Path:
+    """``out/stem``, or ``out/stem-2``, ... where that holds anything that is not from ``sound``."""
+    stem = sound.stem.strip(". ") or "sound"
+    names = (stem if n == 1 else f"{stem}-{n}" for n in count(1))
+    return next(out / name for name in names if _is_free(out / name, str(sound.resolve())))
+
+
+def _is_free(folder: Path, sound: str) -> bool:
+    if not os.path.lexists(folder):
+        return True
+    owner = _record(folder).get("job", {}).get("sound")
+    return owner == sound if owner else folder.is_dir() and not any(folder.iterdir())
+
+
+def _record(folder: Path) -> Json:
+    """What the record of ``folder`` says; nothing where there is none that can be read."""
+    try:
+        fields = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return fields if isinstance(fields, dict) and isinstance(fields.get("job"), dict) else {}
+
+
+def _save(found: Match, folder: Path, job: Json) -> Json:
+    """Write everything, the record first without and at last with the result, which is returned."""
+    result = _result(found, folder)
+    _make(folder)
+    audio.write_text(folder / RECORD, json.dumps({"job": job, "result": None}))
+    with suppress(OSError):
+        for old in folder.glob("candidate-*"):
+            old.unlink()
+    try:
+        found.save(folder)
+    except KeyboardInterrupt:
+        found.save(folder)
+        found.interrupted = result["interrupted"] = True
+    if not found.interrupted:
+        audio.write_text(folder / RECORD, json.dumps({"job": job, "result": result}))
+    return result
+
+
+def _result(found: Match, folder: Path) -> Json:
+    best = found.candidates[0]
+    return {
+        "folder": str(folder),
+        "synth": found.synth,
+        "distance": best.distance,
+        "metrics": {name: value if math.isfinite(value) else None for name, value in best.metrics.items()},
+        "gain_db": best.gain_db,
+        "candidates": len(found.candidates),
+        "seconds": found.seconds,
+        "renders": found.renders,
+        "seed": found.seed,
+        "interrupted": found.interrupted,
+    }
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"The folder {folder} cannot be made ({error.strerror}); choose another --out.") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"The folder {folder} cannot be written to; choose another --out.")

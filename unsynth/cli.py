@@ -1,0 +1,208 @@
+"""The command line: every command is a typed function, its docstring is the help, `COMMANDS` is the table of them.
+
+Commands import what they need when they run, so that help is there at once. (jsonargparse would load torch for imports
+under TYPE_CHECKING, and for a function named like one of the package's: there are neither here.)
+"""
+
+from __future__ import annotations
+
+import inspect
+import json as jsonlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from docstring_parser import parse as parse_docstring
+from jsonargparse import ArgumentError, ArgumentParser
+
+from unsynth import __version__
+from unsynth.errors import BatchError, UnsynthError, UsageError
+
+INTERRUPTED = 130  # 128 and the number of the signal that Ctrl-C sends, as shells have it
+BROKEN_PIPE = 141
+SECONDS = 10.0
+
+
+def match_sounds(
+    sound_or_folder: list[str],
+    *,
+    synth: str = "voice",
+    out: str = "out",
+    budget: float | None = None,
+    renders: int | None = None,
+    candidates: int = 4,
+    seed: int = 0,
+    device: str = "auto",
+    json: bool = False,
+) -> None:
+    """Find the synth patches that make each sound.
+
+    Writes OUT/NAME/match.wav, patch.json, candidate-2.wav, ... and report.html for each sound. Run it again to go on
+    where it stopped: sounds that were matched with the same options are not matched twice.
+
+    Args:
+        sound_or_folder: wav, flac, ogg, mp3, aiff ... files, or folders of them.
+        synth: the synth to find patches for (`unsynth synths` lists them).
+        out: folder for the results.
+        budget: seconds to search for each sound (10, or no limit where renders are given).
+        renders: sounds to render for each sound at most; alone, the same seed gives the same result.
+        candidates: how many different patches to keep.
+        seed: seed of the search.
+        device: auto, cpu or cuda.
+        json: print one JSON object for each sound on stdout.
+    """
+    from unsynth import batch
+    from unsynth.base import Budget
+    from unsynth.display import Display
+
+    limit = Budget(SECONDS if budget is None and renders is None else budget, renders)
+    task, sounds = batch.Task(synth, limit, candidates, seed, device), batch.targets(sound_or_folder)
+    failed: list[UnsynthError] = []
+    with Display() as display:
+        for outcome in batch.run(sounds, Path(out), task, lambda name, at: display.update(name, *_progress(at))):
+            if json:
+                print(jsonlib.dumps(outcome.json(), allow_nan=False), flush=True)
+            failed += [outcome.error] if outcome.error else []
+            if not outcome.error or len(sounds) > 1:
+                display.line(outcome.line())
+            if outcome.result.get("interrupted"):
+                raise KeyboardInterrupt
+    if len(sounds) == 1 and failed:
+        raise failed[0]
+    if failed:
+        raise BatchError(f"{len(failed)} of {len(sounds)} sounds could not be matched, for the reasons above.")
+
+
+def render_patch(
+    patch_json: str | None = None, *, id: int | None = None, synth: str = "voice", out: str | None = None
+) -> None:
+    """Play a patch to a wav file.
+
+    Args:
+        patch_json: a patch.json that `unsynth match` wrote, perhaps edited since.
+        id: a sound id to play, instead of a patch.
+        synth: the synth that plays the id; a patch knows its own.
+        out: the file to write; PATCH.wav or id-N.wav in this folder if not given.
+    """
+    from unsynth import audio
+    from unsynth.match import render
+    from unsynth.presets.patch import read
+    from unsynth.synths import synth as synth_of
+
+    if (patch_json is None) == (id is None):
+        raise UsageError("Name either a patch.json or an --id to render.")
+    patch = read(Path(patch_json), lambda name: synth_of(name).spec) if patch_json else None
+    name = Path(patch_json).stem if patch_json else f"id-{id}"
+    sound = render(patch or id or 0, synth)
+    file = out or f"{name}.wav"
+    audio.write(file, sound, synth_of(patch.synth if patch else synth).rate)
+    print(file)
+
+
+def synths(name: str | None = None) -> None:
+    """List the synths, or the parameters of one.
+
+    Args:
+        name: the synth whose parameters to list.
+    """
+    from unsynth.synths import SYNTHS
+    from unsynth.synths import synth as synth_of
+
+    if name is None:
+        for known in map(synth_of, SYNTHS):
+            print(f"{known.name:12}{len(known.spec)} parameters, {known.seconds:g} s at {known.rate} Hz")
+        return
+    spec = synth_of(name).spec
+    print(f"{'parameter':32}{'lowest':>16}{'middle':>16}{'highest':>16}")
+    human = [spec.to_human(spec.column("low") * 0 + unit).tolist() for unit in (0.0, 0.5, 1.0)]
+    for i, parameter in enumerate(spec.names):
+        print(f"{parameter:32}" + "".join(f"{spec.text(i, values[i]):>16}" for values in human))
+
+
+def doctor(*, json: bool = False) -> None:
+    """Check this installation: what there is, what is missing, and the command that mends it.
+
+    Args:
+        json: print one JSON object instead.
+    """
+    from unsynth.doctor import describe, examine
+
+    facts = examine()
+    print(jsonlib.dumps(facts) if json else describe(facts))
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "match": match_sounds,
+    "render": render_patch,
+    "synths": synths,
+    "doctor": doctor,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command that ``argv`` (of the process where None) names; docs/exit-codes.md tells the exit codes."""
+    try:
+        name, options = _parse(sys.argv[1:] if argv is None else argv)
+        COMMANDS[name](**options)
+        sys.stdout.flush()
+        return 0
+    except UnsynthError as error:
+        print(f"unsynth: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("unsynth: Stopped by Ctrl-C; run the same command again to go on.", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of stdout left; Python would complain when it closes stdout
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+
+
+def _parse(argv: Sequence[str]) -> tuple[str, dict[str, Any]]:
+    """The name of a command and its arguments; UsageError names the option that is wrong."""
+    parser = ArgumentParser(
+        prog="unsynth",
+        description="Give it a sound, get back the synthesizer patch that makes it.",
+        version=__version__,
+        exit_on_error=False,
+        allow_abbrev=False,
+    )
+    commands = parser.add_subcommands()
+    for name, command in COMMANDS.items():
+        commands.add_subcommand(name, _parser(command), help=parse_docstring(command.__doc__ or "").short_description)
+    try:
+        parsed = parser.parse_args(list(argv))
+    except ArgumentError as error:
+        known = next((word for word in argv if word in COMMANDS), None)
+        raise UsageError(_sentence(str(error), f"unsynth {known} --help" if known else "unsynth --help")) from error
+    return parsed.subcommand, vars(parsed[parsed.subcommand])
+
+
+def _parser(command: Callable[..., None]) -> ArgumentParser:
+    """Parameters before the star are positional (a list takes one or more), the others are options, bools are flags."""
+    told = parse_docstring(command.__doc__ or "")
+    texts = {param.arg_name: param.description for param in told.params}
+    description = "\n\n".join(filter(None, (told.short_description, told.long_description)))
+    parser = ArgumentParser(description=description, exit_on_error=False, allow_abbrev=False)
+    parameters = inspect.signature(command).parameters.values()
+    places = {p.name: "?" if p.default is None else "+" for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD}
+    for name, nargs in places.items():
+        parser.add_argument(name, nargs=nargs, type=str, metavar=name.upper(), help=texts[name])
+    flags = [p.name for p in parameters if p.annotation == "bool"]
+    parser.add_function_arguments(command, as_group=False, skip={*places, *flags})
+    for name in flags:
+        parser.add_argument(f"--{name}", action="store_true", help=texts[name])
+    return parser
+
+
+def _sentence(error: str, help_command: str) -> str:
+    """jsonargparse's message on one line: whatever the option, its name is in it."""
+    what = " ".join(error.split())
+    if error.startswith("Parser key"):
+        what = "Option --{1} cannot have this value".format(*error.split('"'))
+    return f"{what[0].upper()}{what[1:].rstrip('.')}; `{help_command}` tells more."
+
+
+def _progress(at: Any) -> tuple[float, str]:
+    return 1 - at.left(), f"{at.seconds:.1f} s, {at.renders:,} renders, distance {at.curve[-1][2]:.4g}"
