@@ -28,6 +28,7 @@ class Task:
     """How every sound is matched: arguments of :func:`unsynth.match.match`."""
 
     synth: str
+    method: str
     budget: Budget
     candidates: int
     seed: int

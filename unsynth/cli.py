@@ -23,12 +23,14 @@ from unsynth.errors import BatchError, UnsynthError, UsageError
 INTERRUPTED = 130  # 128 and the number of the signal that Ctrl-C sends, as shells have it
 BROKEN_PIPE = 141
 SECONDS = 10.0
+LARGEST_INDEX = 100_000_000
 
 
 def match_sounds(
     sound_or_folder: list[str],
     *,
     synth: str = "voice",
+    method: str = "chain",
     out: str = "out",
     budget: float | None = None,
     renders: int | None = None,
@@ -45,6 +47,7 @@ def match_sounds(
     Args:
         sound_or_folder: wav, flac, ogg, mp3, aiff ... files, or folders of them.
         synth: the synth to find patches for (`unsynth synths` lists them).
+        method: how to search: chain, retrieve, refine, genetic, evolve, gradient or random.
         out: folder for the results.
         budget: seconds to search for each sound (10, or no limit where renders are given).
         renders: sounds to render for each sound at most; alone, the same seed gives the same result.
@@ -58,7 +61,7 @@ def match_sounds(
     from unsynth.display import Display
 
     limit = Budget(SECONDS if budget is None and renders is None else budget, renders)
-    task, sounds = batch.Task(synth, limit, candidates, seed, device), batch.targets(sound_or_folder)
+    task, sounds = batch.Task(synth, method, limit, candidates, seed, device), batch.targets(sound_or_folder)
     failed: list[UnsynthError] = []
     with Display() as display:
         for outcome in batch.run(sounds, Path(out), task, lambda name, at: display.update(name, *_progress(at))):
@@ -133,10 +136,82 @@ def doctor(*, json: bool = False) -> None:
     print(jsonlib.dumps(facts) if json else describe(facts))
 
 
+def index_sounds(action: str | None = None, *, synth: str = "voice", count: int = 1_000_000, out: str = "") -> None:
+    """Build an index of sounds for searches to start from: `unsynth index build`.
+
+    Run it again to go on where it stopped. Where OUT is not given, searches use the new index from then on.
+
+    Args:
+        action: build.
+        synth: whose sounds to index.
+        count: how many sounds; an entry takes 64 bytes.
+        out: the file to write.
+    """
+    from unsynth.display import Display
+    from unsynth.search.index import build, own
+    from unsynth.synths import synth as synth_of
+
+    if action != "build":
+        raise UsageError("The index has one action; say `unsynth index build`.")
+    if not 0 < count <= LARGEST_INDEX:
+        raise UsageError(f"An index of {count} sounds cannot be made; give a --count from 1 to {LARGEST_INDEX:,}.")
+    instrument = synth_of(synth)
+    path = Path(out) if out else own(instrument)
+    with Display() as display:
+        build(
+            path, instrument, count, on_progress=lambda n: display.update(path.name, n / count, f"{n:,} of {count:,}")
+        )
+    print(path)
+
+
+def evaluate_methods(
+    *,
+    sounds: str = "",
+    synth: str = "voice",
+    arms: str = "oracle,chain,retrieve,refine,genetic,evolve,random",
+    targets: int = 32,
+    start: int = 0,
+    budget: float | None = None,
+    renders: int | None = None,
+    seed: int = 0,
+    out: str = "results/evaluate.jsonl",
+) -> None:
+    """Compare search methods on held-out targets at equal budget, as a table and as JSON lines.
+
+    Run it again to go on where it stopped.
+
+    Args:
+        sounds: a folder of recordings to match; held-out sounds of the synth where not given.
+        synth: the synth that matches.
+        arms: methods to compare, separated by commas; oracle is the true patch with other noise.
+        targets: how many held-out sounds.
+        start: the first held-out sound, counted from 0 (validation begins at 100000).
+        budget: seconds for each target and arm (10, or no limit where renders are given).
+        renders: sounds to render for each target and arm at most.
+        seed: seed of every search.
+        out: file of results.
+    """
+    from unsynth import evaluate as bench
+    from unsynth.base import Budget
+    from unsynth.display import Display
+    from unsynth.synths import synth as synth_of
+
+    instrument = synth_of(synth)
+    limit = Budget(SECONDS if budget is None and renders is None else budget, renders)
+    found = bench.recordings(instrument, Path(sounds)) if sounds else bench.held_out(instrument, targets, start)
+    with Display() as display:
+        rows = bench.run(
+            instrument, list(found), arms.split(","), limit, seed, Path(out), lambda row: display.line(row.line())
+        )
+    print(bench.table(rows))
+
+
 COMMANDS: dict[str, Callable[..., None]] = {
     "match": match_sounds,
     "render": render_patch,
     "synths": synths,
+    "index": index_sounds,
+    "evaluate": evaluate_methods,
     "doctor": doctor,
 }
 

@@ -11,7 +11,7 @@ import torch
 
 from unsynth import __version__
 from unsynth.native import instruction_sets, threads
-from unsynth.search.index import SHIPPED
+from unsynth.search.index import own, shipped
 from unsynth.synths.voice import Voice, available
 
 MEND = {  # what may be missing: (what that means, the command)
@@ -30,7 +30,7 @@ def examine() -> Json:
     """What there is, and under ``missing`` what to do about what there is not."""
     backends = available()
     formats = sorted(soundfile.available_formats())
-    index = [str(SHIPPED)] if SHIPPED.exists() else []
+    index = [str(path) for path in (own(Voice()), shipped(Voice())) if path.is_file()]
     have = {"native": "native" in backends, "mp3": "MP3" in formats, "index": bool(index)}
     return {
         "unsynth": __version__,

@@ -47,6 +47,9 @@ class Row:
     seconds: float
     renders: int
 
+    def line(self) -> str:
+        return f"{self.arm} on {self.target}: MSS {self.metrics['MSS']:.2f}, {self.seconds:.1f} s, {self.renders:,} renders"
+
 
 def held_out(synth: Synth, count: int, start: int = 0) -> Iterator[Target]:
     """Held-out sounds of the synth, by id."""

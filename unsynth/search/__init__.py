@@ -20,10 +20,10 @@ def _evolve(synth: Synth, seed: int) -> Search:
 
 
 def _retrieve(synth: Synth, seed: int) -> Search:
-    from unsynth.search.index import SHIPPED, Index
+    from unsynth.search.index import best_index
     from unsynth.search.retrieve import Retrieve
 
-    return Retrieve(Index.load(SHIPPED, synth))
+    return Retrieve(best_index(synth))
 
 
 def _chain(synth: Synth, seed: int) -> Search:

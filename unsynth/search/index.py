@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from unsynth.base import Audio, NotFoundError, PatchError, SoundIds, Synth
+from unsynth.base import Audio, NotFoundError, OutputError, PatchError, SoundIds, Synth
 from unsynth.frontends.mel import log_mel
 from unsynth.sounds.ids import params_of, train_ids
 
@@ -28,7 +28,8 @@ FORMAT = "unsynth.index/1"
 SCALE = (1102, 441, 64)  # n_fft, hop, mel bands
 RANGE_DB = 80.0
 EDGES = (0, 1, 2, 3, 5, 8, 12, 18, 26, 36, 48, 64, 84, 110, 142, 180, 226, 280, 340)  # first frame of each segment
-SHIPPED = Path(__file__).parent.parent / "weights" / "voice-index.safetensors"
+WEIGHTS = Path(__file__).parent.parent / "weights"
+OWN = "UNSYNTH_DATA"  # environment variable: folder of the indexes that this user built
 
 Features = Float[Tensor, "batch feature"]
 
@@ -108,6 +109,22 @@ class Index:
         return cls(projection, tensors["codes"], metadata["spec"])
 
 
+def own(synth: Synth) -> Path:
+    """Where this user's own index of a synth is kept: in $UNSYNTH_DATA, or ~/.local/share/unsynth."""
+    folder = os.environ.get(OWN) or Path.home() / ".local" / "share" / "unsynth"
+    return Path(folder) / f"{synth.name}-index.safetensors"
+
+
+def shipped(synth: Synth) -> Path:
+    """Where the package's index of a synth is."""
+    return WEIGHTS / f"{synth.name}-index.safetensors"
+
+
+def best_index(synth: Synth) -> Index:
+    """The user's own index, or else the one that comes with the package; NotFoundError where there is neither."""
+    return Index.load(own(synth) if own(synth).is_file() else shipped(synth), synth)
+
+
 def features_of(synth: Synth, ids: SoundIds) -> Features:
     return summary(synth.render(params_of(ids, synth.spec), ids))
 
@@ -123,6 +140,7 @@ def build(
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> Index:
     """Index the first ``count`` training sounds; resumes from ``path`` + ``.part`` where an earlier call stopped."""
+    _make(path.parent)
     part = path.with_name(path.name + ".part")
     projection = _projection(part.with_suffix(".fit"), synth, dim, fitted_on, chunk)
     with part.open("ab") as file:
@@ -141,6 +159,13 @@ def build(
     part.unlink()
     part.with_suffix(".fit").unlink()
     return index
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"The folder {folder} cannot be made: {error.strerror}; name another file.") from error
 
 
 def _projection(path: Path, synth: Synth, dim: int, count: int, chunk: int) -> Projection:
