@@ -340,7 +340,7 @@ def test_synths_lists_every_parameter(capsys):
 
 
 def test_doctor_says_what_is_in_use_and_mends_what_is_missing(capsys, monkeypatch):
-    monkeypatch.setattr("unsynth.synths.voice_native._native", None)
+    monkeypatch.setattr("unsynth.native.kernels", None)
     facts = json.loads(run(capsys, "doctor", "--json")[1])
     assert facts["voice_backends"][-1] == "torch"
     assert "native" not in facts["voice_backends"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "unsynth"
 ROWS = (
-    "errors",
+    "errors native",
     "params",
     "base audio",
     "synths frontends distances",

@@ -155,7 +155,7 @@ class Problem:
             batch = params[first : first + self.chunk]
             if self.budget.renders is not None:
                 batch = batch[: max(0, self.budget.renders - self.renders)]
-            if len(batch) == 0 or self.left() == 0:
+            if len(batch) == 0 or (self.renders and self.left() == 0):
                 break
             with torch.no_grad():
                 found = self.distance(self.synth.render(batch)).cpu()

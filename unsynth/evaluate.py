@@ -48,7 +48,8 @@ class Row:
     renders: int
 
     def line(self) -> str:
-        return f"{self.arm} on {self.target}: MSS {self.metrics['MSS']:.2f}, {self.seconds:.1f} s, {self.renders:,} renders"
+        mss = self.metrics["MSS"]
+        return f"{self.arm} on {self.target}: MSS {mss:.2f}, {self.seconds:.1f} s, {self.renders:,} renders"
 
 
 def held_out(synth: Synth, count: int, start: int = 0) -> Iterator[Target]:

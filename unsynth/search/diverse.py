@@ -34,8 +34,9 @@ def diverse(synth: Synth, found: Solution, k: int, *, apart: float = 1.0, consid
 
 def _distinct(found: Solution, count: int) -> Solution:
     """The nearest of ``found``, and stragglers at equal ranks among the rest, without repeats, nearest first."""
-    unique, inverse = torch.unique(found.params, dim=0, return_inverse=True)
-    distances = torch.full((len(unique),), float("inf")).scatter_reduce(0, inverse, found.distances, "amin")
+    measured = torch.isfinite(found.distances)
+    unique, inverse = torch.unique(found.params[measured], dim=0, return_inverse=True)
+    distances = torch.full((len(unique),), float("inf")).scatter_reduce(0, inverse, found.distances[measured], "amin")
     ordered = Solution(unique, distances).best(len(unique))
     spread = torch.linspace(0, len(unique) - 1, min(count, len(unique))).round().long()
     rows = torch.cat([torch.arange(min(count, len(unique))), spread]).unique()
@@ -54,6 +55,8 @@ class Alternatives(Search):
         self.count, self.seed = count, seed
 
     def __call__(self, problem: Problem, start: Solution) -> Solution:
+        if problem.left() == 0:
+            return start
         others = diverse(problem.synth, start, 1 + self.count)
         began, found = problem.left(), start
         for i in range(1, len(others.params)):
