@@ -13,7 +13,7 @@ numbers = st.integers(0, 2**31)
 
 @given(numbers, st.integers(1, 3000))
 def test_train_and_test_ids_are_ordered_and_of_their_split(start, count):
-    for of, train in ((ids.train_ids, True), (ids.test_ids, False)):
+    for of, train in ((ids.train_ids, True), (ids.held_out_ids, False)):
         found = of(start, count)
         assert torch.all(found.diff() > 0)
         assert torch.all(ids.is_train(found) == train)

@@ -20,7 +20,7 @@ from unsynth import __version__, audio, distances
 from unsynth.base import Audio, Budget, Params, Problem, Solution, Synth
 from unsynth.search import method
 from unsynth.search.objective import SpectralDistance
-from unsynth.sounds.ids import params_of, test_ids
+from unsynth.sounds.ids import params_of, held_out_ids
 
 OTHER_NOISE = 1  # the oracle renders the true parameters with the next noise row
 
@@ -54,7 +54,7 @@ class Row:
 
 def held_out(synth: Synth, count: int, start: int = 0) -> Iterator[Target]:
     """Held-out sounds of the synth, by id."""
-    for sound_id in test_ids(start, count).tolist():
+    for sound_id in held_out_ids(start, count).tolist():
         ids = torch.tensor([sound_id])
         params = params_of(ids, synth.spec)
         yield Target(f"id-{sound_id}", "held-out", synth.render(params, ids), params, sound_id)

@@ -64,7 +64,7 @@ def train_ids(start: int, count: int) -> SoundIds:
     return nth // per_cycle * BLOCK * TEST_EVERY + nth % per_cycle
 
 
-def test_ids(start: int, count: int) -> SoundIds:
+def held_out_ids(start: int, count: int) -> SoundIds:
     """The ``count`` held-out ids that follow the first ``start`` of them, in increasing order."""
     nth = torch.arange(start, start + count)
     return (nth // BLOCK * TEST_EVERY + TEST_EVERY - 1) * BLOCK + nth % BLOCK

@@ -1,0 +1,70 @@
+"""Evaluation: every arm on every target, once; goes on where it stopped; the table is of the rows."""
+
+import json
+
+import pytest
+import torch
+
+from unsynth import audio, evaluate
+from unsynth.base import Budget, UsageError
+from unsynth.synths import synth
+
+VOICE = synth("voice")
+BUDGET = Budget(renders=40)
+ARMS = ["oracle", "random", "retrieve"]
+
+
+@pytest.fixture(scope="module")
+def targets():
+    return list(evaluate.held_out(VOICE, 2, start=100_000))
+
+
+def test_rows_resume_and_oracle_is_best(targets, tmp_path):
+    out, seen = tmp_path / "deep" / "rows.jsonl", []
+    evaluate.run(VOICE, targets[:1], ARMS, BUDGET, 0, out)
+    rows = evaluate.run(VOICE, targets, ARMS, BUDGET, 0, out, seen.append)
+    assert len(rows) == 6
+    assert {row.target for row in seen} == {targets[1].name}
+    by_arm = {arm: sum(r.metrics["MSS"] for r in rows if r.arm == arm) for arm in ARMS}
+    assert by_arm["oracle"] < by_arm["retrieve"] < by_arm["random"]
+    assert all(row.renders <= 40 for row in rows)
+    header = json.loads(out.read_text().splitlines()[0])
+    assert header["budget"] == {"seconds": None, "renders": 40}
+
+
+def test_another_budget_starts_anew(targets, tmp_path):
+    out = tmp_path / "rows.jsonl"
+    evaluate.run(VOICE, targets[:1], ["random"], BUDGET, 0, out)
+    rows = evaluate.run(VOICE, targets[:1], ["random"], Budget(renders=20), 0, out)
+    assert [row.renders for row in rows] == [20]
+
+
+def test_recordings_take_their_family_from_the_folder(tmp_path):
+    (tmp_path / "kick").mkdir()
+    tone = torch.sin(torch.arange(4410) * 0.05) * torch.linspace(1, 0, 4410)
+    audio.write(tmp_path / "kick" / "one.wav", tone, 44100)
+    (target,) = evaluate.recordings(VOICE, tmp_path)
+    assert (target.name, target.family, target.sound.shape) == ("one", "kick", (1, 176400))
+
+
+def test_table_has_a_line_for_each_arm_in_order():
+    rows = [
+        evaluate.Row(arm, f"t{i}", "f", {"MSS": mss + i, "wMFCC": 1, "SOT": 0.1, "RMS": 0.9}, 1.0, 10)
+        for arm, mss in (("worse", 5.0), ("better", 2.0))
+        for i in range(3)
+    ]
+    lines = evaluate.table(rows).splitlines()
+    assert [line.split("|")[1].strip() for line in lines[2:]] == ["better", "worse"]
+    assert "| 3 | 3.00 (" in lines[2]
+
+
+def test_interval_holds_the_mean():
+    values = torch.randn(200, generator=torch.Generator().manual_seed(0)).tolist()
+    low, high = evaluate.interval(values)
+    assert low < sum(values) / len(values) < high
+    assert high - low < 0.5
+
+
+def test_unknown_arm_is_refused(targets, tmp_path):
+    with pytest.raises(UsageError, match="choose one of"):
+        evaluate.run(VOICE, targets[:1], ["magic"], BUDGET, 0, tmp_path / "x.jsonl")
