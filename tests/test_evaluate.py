@@ -43,7 +43,7 @@ def test_recordings_take_their_family_from_the_folder(tmp_path):
     (tmp_path / "kick").mkdir()
     tone = torch.sin(torch.arange(4410) * 0.05) * torch.linspace(1, 0, 4410)
     audio.write(tmp_path / "kick" / "one.wav", tone, 44100)
-    (target,) = evaluate.recordings(VOICE, tmp_path)
+    (target,) = evaluate.recordings(VOICE, tmp_path, 5)
     assert (target.name, target.family, target.sound.shape) == ("one", "kick", (1, 176400))
 
 

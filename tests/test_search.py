@@ -15,7 +15,7 @@ from unsynth.search.genetic import Genetic, reflect
 from unsynth.search.gradient import Gradient
 from unsynth.search.objective import SpectralDistance
 from unsynth.search.sample import Sample
-from unsynth.sounds.ids import params_of, held_out_ids
+from unsynth.sounds.ids import held_out_ids, params_of
 from unsynth.synths import synth
 
 TRUTH = torch.tensor([[0.3, 0.8, 0.5]])

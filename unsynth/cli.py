@@ -184,7 +184,7 @@ def evaluate_methods(
         sounds: a folder of recordings to match; held-out sounds of the synth where not given.
         synth: the synth that matches.
         arms: methods to compare, separated by commas; oracle is the true patch with other noise.
-        targets: how many held-out sounds.
+        targets: how many sounds; of a folder they are spread evenly.
         start: the first held-out sound, counted from 0 (validation begins at 100000).
         budget: seconds for each target and arm (10, or no limit where renders are given).
         renders: sounds to render for each target and arm at most.
@@ -198,7 +198,8 @@ def evaluate_methods(
 
     instrument = synth_of(synth)
     limit = Budget(SECONDS if budget is None and renders is None else budget, renders)
-    found = bench.recordings(instrument, Path(sounds)) if sounds else bench.held_out(instrument, targets, start)
+    held_out = bench.held_out(instrument, targets, start)
+    found = bench.recordings(instrument, Path(sounds), targets) if sounds else held_out
     with Display() as display:
         rows = bench.run(
             instrument, list(found), arms.split(","), limit, seed, Path(out), lambda row: display.line(row.line())

@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,7 +22,7 @@ from unsynth import __version__, audio, distances
 from unsynth.base import Audio, Budget, Params, Problem, Solution, Synth
 from unsynth.search import method
 from unsynth.search.objective import SpectralDistance
-from unsynth.sounds.ids import params_of, held_out_ids
+from unsynth.sounds.ids import held_out_ids, params_of
 
 OTHER_NOISE = 1  # the oracle renders the true parameters with the next noise row
 
@@ -60,11 +62,13 @@ def held_out(synth: Synth, count: int, start: int = 0) -> Iterator[Target]:
         yield Target(f"id-{sound_id}", "held-out", synth.render(params, ids), params, sound_id)
 
 
-def recordings(synth: Synth, folder: Path) -> Iterator[Target]:
-    """Every sound below ``folder``; the name of its own folder is its family."""
-    for path in audio.find([folder]):
-        sound = audio.fit(audio.read(path, synth.rate, synth.seconds), synth.rate, round(synth.rate * synth.seconds))
-        yield Target(path.stem, path.parent.name, sound[None])
+def recordings(synth: Synth, folder: Path, count: int) -> Iterator[Target]:
+    """``count`` sounds spread evenly over those below ``folder``; the name of its own folder is a sound's family."""
+    paths = audio.find([folder])
+    for i in np.linspace(0, len(paths) - 1, min(count, len(paths))).round().astype(int):
+        sound = audio.read(paths[i], synth.rate, synth.seconds)
+        fitted = audio.fit(sound, synth.rate, round(synth.rate * synth.seconds))
+        yield Target(paths[i].stem, paths[i].parent.name, fitted[None])
 
 
 def score(synth: Synth, target: Audio, params: Params, noise: int = 0) -> dict[str, float]:
@@ -99,7 +103,14 @@ def run(
     on_row: Callable[[Row], None] = lambda row: None,
 ) -> list[Row]:
     """Every arm on every target; rows are appended to ``out`` as they come, and those already there are kept."""
-    header = {"budget": asdict(budget), "seed": seed, "synth": synth.name, "version": __version__, **machine()}
+    header: dict[str, object] = {
+        "budget": asdict(budget),
+        "seed": seed,
+        "synth": synth.name,
+        "version": __version__,
+        **machine(),
+    }
+    header["command"] = " ".join(["unsynth", *sys.argv[1:]])
     rows = _resume(out, header)
     done = {(row.arm, row.target) for row in rows}
     with out.open("a") as file:
@@ -118,12 +129,21 @@ def run(
 def machine() -> dict[str, str | int]:
     """What the figures were measured on."""
     return {
-        "processor": platform.processor() or platform.machine(),
+        "processor": _processor(),
         "cores": torch.get_num_threads(),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "date": time.strftime("%Y-%m-%d"),
     }
+
+
+def _processor() -> str:
+    """The processor's own name where the system tells it (Linux), or else its architecture."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def load(path: Path) -> tuple[dict[str, object], list[Row]]:

@@ -1,0 +1,24 @@
+"""README's tables are those of results/."""
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "bench"))
+
+import tables  # noqa: E402
+
+
+def test_readme_has_the_tables_of_todays_results():
+    readme = (ROOT / "README.md").read_text()
+    assert tables.results() in readme
+    assert tables.fill(readme) == readme
+
+
+def test_tables_name_the_budget_the_machine_and_the_command():
+    for title in tables.TABLES.values():
+        if title in tables.results():
+            head = next(line for line in tables.results().splitlines() if title in line)
+            assert "seconds" in head
+            assert "cores" in head
+            assert "`unsynth evaluate" in head
