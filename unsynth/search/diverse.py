@@ -62,6 +62,6 @@ class Alternatives(Search):
         for i in range(1, len(others.params)):
             until = began * (1 - i / (len(others.params) - 1))
             one = Solution(others.params[i : i + 1], others.distances[i : i + 1])
-            improved = Genetic(parents=4, children=16, until=until, seed=self.seed + i)(problem, one)
+            improved = Genetic(until=until, seed=self.seed + i)(problem, one)
             found = found.join(improved.best(1))
         return found

@@ -71,7 +71,8 @@ class Evolve(Search):
         seed: int = 0,
     ) -> None:
         self.sigma, self.population, self.runs = sigma, population, runs
-        self.halvings, self.covariance, self.seed = halvings, covariance, seed
+        self.covariance: Covariance = covariance
+        self.halvings, self.seed = halvings, seed
 
     def __call__(self, problem: Problem, start: Solution) -> Solution:
         runs = self._begin(problem, start)

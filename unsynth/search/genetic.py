@@ -31,8 +31,8 @@ class Genetic(Search):
 
     def __init__(
         self,
-        parents: int = 8,
-        children: int = 32,
+        parents: int = 4,
+        children: int = 16,
         moved: float = 0.08,
         step: float = 0.1,
         crossed: float = 0.3,

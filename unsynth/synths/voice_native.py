@@ -51,11 +51,11 @@ class _Audio(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, grad: Audio) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *grad_outputs: Audio) -> tuple[Tensor | None, ...]:  # pyright: ignore
         signals, scalars, *rest = ctx.saved_tensors
         inputs = [x.detach().numpy() for x in (signals, scalars, *rest)]
         d_signals, d_scalars = torch.empty_like(signals), torch.empty_like(scalars)
-        working = grad.float().clone(memory_format=torch.contiguous_format)
+        working = grad_outputs[0].float().clone(memory_format=torch.contiguous_format)
         kernels.voice_audio_backward(*inputs, working.numpy(), d_signals.numpy(), d_scalars.numpy(), threads(), ctx.isa)
         d_signals[..., m.FRAMES - 1] += d_signals[..., m.FRAMES :].sum(-1)
         return d_signals[..., : m.FRAMES], d_scalars, None, None

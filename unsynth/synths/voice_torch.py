@@ -92,12 +92,13 @@ def control(params: Params) -> tuple[Signals, Scalars]:
         return [human[:, _COLUMN[n], None] for n in names]
 
     def envelope(name: str) -> m.Control:
-        return m.adsr(*get("keyboard.duration", *(p.name for p in _adsr(name))))
+        note, attack, decay, sustain, release, alpha = get("keyboard.duration", *(p.name for p in _adsr(name)))
+        return m.adsr(note, attack, decay, sustain, release, alpha)
 
     def oscillator(name: str) -> m.Control:
         waves = torch.cat(get(*(f"{name}.{w}" for w in WAVES)), dim=1)
-        knobs = get(f"{name}.frequency", f"{name}.mod_depth", f"{name}.initial_phase")
-        return m.lfo(*knobs, envelope(f"{name}_rate_adsr"), waves) * envelope(f"{name}_amp_adsr")
+        frequency, depth, phase = get(f"{name}.frequency", f"{name}.mod_depth", f"{name}.initial_phase")
+        return m.lfo(frequency, depth, phase, envelope(f"{name}_rate_adsr"), waves) * envelope(f"{name}_amp_adsr")
 
     sources = torch.stack([envelope("adsr_1"), envelope("adsr_2"), oscillator("lfo_1"), oscillator("lfo_2")], dim=1)
     signals = [
