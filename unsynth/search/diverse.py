@@ -9,7 +9,7 @@ from unsynth.search.genetic import Genetic
 from unsynth.search.objective import SpectralDistance
 
 
-def diverse(synth: Synth, found: Solution, k: int, *, apart: float = 1.0, considered: int = 48) -> Solution:
+def diverse(synth: Synth, found: Solution, k: int, *, apart: float = 2.0, considered: int = 48) -> Solution:
     """The best candidate, then the nearest ones that sound different from all chosen before.
 
     Args:

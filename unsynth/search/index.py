@@ -27,6 +27,7 @@ from unsynth.sounds.ids import params_of, train_ids
 FORMAT = "unsynth.index/1"
 SCALE = (1102, 441, 64)  # n_fft, hop, mel bands
 RANGE_DB = 80.0
+FITTED_ON = 8192  # sounds that the projection is fitted on
 EDGES = (0, 1, 2, 3, 5, 8, 12, 18, 26, 36, 48, 64, 84, 110, 142, 180, 226, 280, 340)  # first frame of each segment
 WEIGHTS = Path(__file__).parent.parent / "weights"
 OWN = "UNSYNTH_DATA"  # environment variable: folder of the indexes that this user built
@@ -135,14 +136,14 @@ def build(
     count: int,
     *,
     dim: int = 64,
-    fitted_on: int = 8192,
+    fitted_on: int | None = None,
     chunk: int = 64,
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> Index:
     """Index the first ``count`` training sounds; resumes from ``path`` + ``.part`` where an earlier call stopped."""
     _make(path.parent)
     part = path.with_name(path.name + ".part")
-    projection = _projection(part.with_suffix(".fit"), synth, dim, fitted_on, chunk)
+    projection = _projection(part.with_suffix(".fit"), synth, dim, fitted_on or FITTED_ON, chunk)
     with part.open("ab") as file:
         done = file.tell() // dim
         file.truncate(done * dim)
