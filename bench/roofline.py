@@ -1,0 +1,6 @@
+def roofline(plan, references):
+    """## Distance from the arithmetic limit
+
+    X
+    """
+    return ""
