@@ -26,8 +26,8 @@ INTRODUCTION = """# Benchmarks
 Written by `{command}`. What is compared takes turns within one run, in alternating order; ratios are of times in the
 same round. Numbers are medians over {rounds} rounds, each of at least {at_least:g} s, with least and most in
 parentheses. One core means that the process may run on one only. torchsynth is version 1.0.2 with the same torch, in a
-process of its own; "allocator tuned" sets `MALLOC_MMAP_THRESHOLD_` and `MALLOC_TRIM_THRESHOLD_` so that glibc keeps large
-tensors' memory."""
+process of its own; "allocator tuned" sets `MALLOC_MMAP_THRESHOLD_` and `MALLOC_TRIM_THRESHOLD_` so that glibc keeps
+large tensors' memory."""
 
 
 def report(plan: Plan, found: References, command: str, sections: Sequence = SECTIONS) -> str:

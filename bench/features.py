@@ -43,7 +43,9 @@ def features(plan: Plan, references: References) -> str:
     params = params_of(ids, voice.spec)
     with on_cores(1):
         timed = works(voice.render(params, ids), lambda: voice.render(params, ids))
-        contestants = {name: measure(lambda turn, work=work: work(), plan.at_least) for name, (work, _) in timed.items()}
+        contestants = {
+            name: measure(lambda turn, work=work: work(), plan.at_least) for name, (work, _) in timed.items()
+        }
         times = interleaved(contestants, plan.rounds)
     rows = [[name, spread([1e3 * s / timed[name][1] for s in seconds])] for name, seconds in times.items()]
     return table(["", "ms per sound"], rows)

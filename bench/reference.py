@@ -1,4 +1,4 @@
-"""torchsynth 1.0.2 (https://github.com/torchsynth/torchsynth) to compare with, in an environment and process of its own."""
+"""torchsynth 1.0.2 (https://github.com/torchsynth/torchsynth) to compare with, in its own environment and process."""
 
 from __future__ import annotations
 

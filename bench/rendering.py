@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 
 import torch
@@ -18,8 +19,6 @@ from unsynth.synths.voice_torch import SPEC, render_torch
 Render = Callable[[Params, SoundIds], Audio]
 Contestant = tuple[str, int]  # name and batch
 References = Mapping[str, Reference]
-GRADIENT_BATCH = 32
-SCALING_BATCH = 64
 
 
 def sounds_of(turn: int, batch: int) -> SoundIds:
@@ -79,7 +78,9 @@ def two_cores(plan: Plan, references: References) -> str:
 
     The same with one thread and with two, on two cores, parameters given.
     """
-    ids = torch.arange(SCALING_BATCH)
+    if len(os.sched_getaffinity(0)) < 2:
+        return "Not measured: this process may use one core only."
+    ids = torch.arange(plan.threaded)
     params = params_of(ids, SPEC)
 
     def work(render: Render, threads: int) -> Callable[[int], Audio]:
@@ -93,16 +94,16 @@ def two_cores(plan: Plan, references: References) -> str:
     for name, render in ours().items():
         with on_cores(2):
             times = interleaved({n: measure(work(render, n), plan.at_least) for n in (1, 2)}, plan.rounds)
-        speeds = [spread(realtime(times[n], SCALING_BATCH)) for n in (1, 2)]
+        speeds = [spread(realtime(times[n], plan.threaded)) for n in (1, 2)]
         rows.append([name, *speeds, spread(ratios(times[1], times[2]))])
-    return table([f"batch {SCALING_BATCH}, times real time", "1 thread", "2 threads", "factor"], rows)
+    return table([f"batch {plan.threaded}, times real time", "1 thread", "2 threads", "factor"], rows)
 
 
-def gradient(render: Render, at_least: float) -> Measure:
+def gradient(render: Render, batch: int, at_least: float) -> Measure:
     """Times forward and backward passes of the mean square of the audio."""
 
     def work(turn: int) -> None:
-        ids = sounds_of(turn, GRADIENT_BATCH)
+        ids = sounds_of(turn, batch)
         params = params_of(ids, SPEC).requires_grad_()
         render(params, ids).square().mean().backward()
 
@@ -117,8 +118,10 @@ def forward_backward(plan: Plan, references: References) -> str:
     isas = instruction_sets()
     native = {f"unsynth, {isa}": lambda p, i, isa=isa: render_native_differentiable(p, i, isa) for isa in isas}
     renders: dict[str, Render] = native | {"unsynth, torch backend": render_torch}
-    contestants = {(name, GRADIENT_BATCH): gradient(render, plan.at_least) for name, render in renders.items()}
+    contestants = {
+        (name, plan.gradient): gradient(render, plan.gradient, plan.at_least) for name, render in renders.items()
+    }
     for name, reference in references.items():
-        contestants[name, GRADIENT_BATCH] = reference.measure("gradient", GRADIENT_BATCH, plan.at_least)
+        contestants[name, plan.gradient] = reference.measure("gradient", plan.gradient, plan.at_least)
     with on_cores(1):
         return comparison(interleaved(contestants, plan.rounds))

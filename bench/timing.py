@@ -6,12 +6,14 @@ import math
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 
+Name = TypeVar("Name", bound=Hashable)
 Measure = Callable[[int], float]
 """Seconds of one call of what is measured; takes the number of the round, so that sounds can differ by round."""
 
@@ -23,7 +25,9 @@ class Plan:
     Args:
         rounds: turns of each contestant.
         at_least: seconds that a turn lasts, in as many calls as fit.
-        batches: sounds rendered at once.
+        batches: sounds rendered at once, on one core.
+        threaded: sounds rendered at once, on two cores.
+        gradient: sounds rendered at once and differentiated.
         sounds: sounds where only throughput counts, and single sounds whose latency is measured.
         starts: cold starts of the interpreter.
     """
@@ -31,11 +35,13 @@ class Plan:
     rounds: int = 11
     at_least: float = 0.3
     batches: tuple[int, ...] = (32, 128)
+    threaded: int = 64
+    gradient: int = 32
     sounds: int = 256
     starts: int = 7
 
 
-QUICK = Plan(rounds=3, at_least=0.0, sounds=32, starts=2)
+QUICK = Plan(rounds=3, at_least=0.02, sounds=32, starts=2)
 
 
 def seconds(work: Callable[[], object], at_least: float) -> float:
@@ -53,9 +59,9 @@ def measure(work: Callable[[int], object], at_least: float) -> Measure:
     return lambda turn: seconds(lambda: work(turn), at_least)
 
 
-def interleaved(contestants: Mapping[str, Measure], rounds: int) -> dict[str, list[float]]:
+def interleaved(contestants: Mapping[Name, Measure], rounds: int) -> dict[Name, list[float]]:
     """Seconds of each contestant in each round; after a round to warm up, every other round runs backwards."""
-    times: dict[str, list[float]] = {name: [] for name in contestants}
+    times: dict[Name, list[float]] = {name: [] for name in contestants}
     for turn in range(-1, rounds):
         order = list(contestants)
         for name in order if turn % 2 else reversed(order):
