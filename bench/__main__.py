@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import inspect
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from jsonargparse import auto_cli
-
 from bench.features import features
 from bench.latency import cold_start, single_sound
 from bench.machine import facts, load
-from bench.reference import references
+from bench.reference import VARIABLE, references
 from bench.rendering import References, forward_backward, one_core, two_cores
 from bench.roofline import roofline
 from bench.seeding import seeding
@@ -43,24 +42,23 @@ def report(plan: Plan, found: References, command: str, sections: Sequence = SEC
     return "\n\n".join([introduction, machine, *parts]) + "\n"
 
 
-def main(quick: bool = False, torchsynth: bool = True, out: Path = RESULTS) -> None:
-    """Measure how fast unsynth is here, also against torchsynth, and write that down.
-
-    Args:
-        quick: few and short rounds: rough numbers.
-        torchsynth: compare with torchsynth 1.0.2, which is installed on first use (TORCHSYNTH_PYTHON names one).
-        out: file to write.
-    """
+def main() -> None:
+    """Measure how fast unsynth is here, also against torchsynth, and write that down."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=main.__doc__)
+    parser.add_argument("--quick", action="store_true", help="few and short rounds: rough numbers")
+    parser.add_argument("--no-torchsynth", action="store_true", help=f"without torchsynth ({VARIABLE} names a Python)")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="file to write")
+    options = parser.parse_args()
     command = " ".join(["python -m bench", *sys.argv[1:]])
-    with references(torchsynth) as found:
-        text = report(QUICK if quick else Plan(), found, command)
-    out.write_text(text)
+    with references(not options.no_torchsynth) as found:
+        text = report(QUICK if options.quick else Plan(), found, command)
+    options.out.write_text(text)
     print(text)
 
 
 if __name__ == "__main__":
     try:
-        auto_cli(main)
+        main()
     except UnsynthError as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_code)

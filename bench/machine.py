@@ -21,7 +21,8 @@ def cpu(info: Path = Path("/proc/cpuinfo")) -> str:
     if not info.exists():
         return platform.processor() or platform.machine()
     first = info.read_text().split("\n\n")[0]
-    facts = dict(map(str.strip, line.split(":", 1)) for line in first.splitlines() if ":" in line)
+    pairs = (line.partition(":") for line in first.splitlines())
+    facts = {name.strip(): value.strip() for name, _, value in pairs}
     name = facts.get("model name", platform.machine())
     return f"{name} (family {facts.get('cpu family', '?')}, model {facts.get('model', '?')})"
 
