@@ -1,15 +1,13 @@
-"""Milliseconds for each four-second sound to render it, see it and compare it: ``python bench/features.py``."""
+"""What it costs to see a sound and to compare it with a target."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import torch
-from jsonargparse import auto_cli
-from rich.console import Console
-from rich.table import Table
 
+from bench.rendering import References
+from bench.timing import Plan, interleaved, measure, on_cores, spread, table
 from unsynth import SYNTHS
 from unsynth.base import Audio
 from unsynth.distances import mss
@@ -18,52 +16,36 @@ from unsynth.native import instruction_sets
 from unsynth.search.objective import SpectralDistance
 from unsynth.sounds.ids import params_of, train_ids
 
-
-def best(work: Callable[[], object], repeats: int) -> float:
-    """Seconds of the fastest of several runs, after one to warm up."""
-    work()
-    seconds = []
-    for _ in range(repeats):
-        began = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - began)
-    return min(seconds)
+IN_TORCH = 4  # sounds; torch is slow
 
 
-def rows(audio: Audio, render: Callable[[], Audio]) -> dict[str, tuple[Callable[[], object], int]]:
+def works(audio: Audio, render: Callable[[], Audio]) -> dict[str, tuple[Callable[[], object], int]]:
     """What to time, by name, and how many sounds it takes."""
-    n, some = len(audio), audio[:4]
-    table: dict[str, tuple[Callable[[], object], int]] = {"render": (render, n)}
+    n, some = len(audio), audio[:IN_TORCH]
+    found: dict[str, tuple[Callable[[], object], int]] = {"render, to compare": (render, n)}
     for scale in MSS_SCALES:
-        table[f"log-mel {scale}"] = (lambda scale=scale: log_mel(audio, scale), n)
+        name = "log-mel, frame {}, hop {}, {} bands".format(*scale)
+        found[name] = (lambda scale=scale: log_mel(audio, scale), n)
     for isa in instruction_sets():
         distance = SpectralDistance(audio[:1], isa=isa)
-        table[f"distance, {isa}"] = (lambda distance=distance: distance(audio), n)
-    table["distance in torch"] = (lambda: mss(some[:1], some), len(some))
-    return table
+        found[f"MSS distance, {isa}"] = (lambda distance=distance: distance(audio), n)
+    found["MSS distance, torch"] = (lambda: mss(some[:1], some), len(some))
+    return found
 
 
 @torch.no_grad()
-def main(sounds: int = 256, threads: list[int] = [1, 2], repeats: int = 5) -> None:  # noqa: B006
-    """Print core-milliseconds (time by threads) for each sound of typical Voice ids.
+def features(plan: Plan, references: References) -> str:
+    """## Features and distances
 
-    Args:
-        sounds: how many training ids from the first.
-        threads: numbers of threads to compare.
-        repeats: runs, of which the fastest counts.
+    Milliseconds for each sound of 4 s on one core. The MSS distance has all three log-mel scales in it.
     """
-    voice, ids = SYNTHS["voice"](), train_ids(0, sounds)
+    voice, ids = SYNTHS["voice"](), train_ids(0, plan.sounds)
     params = params_of(ids, voice.spec)
-    audio = voice.render(params, ids)
-    output = Table("ms per sound and core", *(f"{n} threads" for n in threads))
-    for name, (work, count) in rows(audio, lambda: voice.render(params, ids)).items():
-        times = []
-        for n in threads:
-            torch.set_num_threads(n)
-            times.append(f"{best(work, repeats) * n / count * 1e3:.3f}")
-        output.add_row(name, *times)
-    Console().print(output)
-
-
-if __name__ == "__main__":
-    auto_cli(main)
+    with on_cores(1):
+        timed = works(voice.render(params, ids), lambda: voice.render(params, ids))
+        contestants = {
+            name: measure(lambda turn, work=work: work(), plan.at_least) for name, (work, _) in timed.items()
+        }
+        times = interleaved(contestants, plan.rounds)
+    rows = [[name, spread([1e3 * s / timed[name][1] for s in seconds])] for name, seconds in times.items()]
+    return table(["", "ms per sound"], rows)

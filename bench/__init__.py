@@ -1,0 +1,1 @@
+"""Benchmarks: ``python -m bench`` writes RESULTS.md; the other scripts here run by themselves."""
