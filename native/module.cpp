@@ -10,6 +10,7 @@
 
 #include "mel_plan.hpp"
 #include "parallel.hpp"
+#include "pool.hpp"
 #include "random.hpp"
 #include "voice_types.hpp"
 
@@ -59,6 +60,18 @@ using Out = nb::ndarray<float, nb::c_contig, nb::device::cpu>;
 
 void check(bool good, const char* what) {
     if (!good) throw std::invalid_argument(what);
+}
+
+// An uninitialised (rows, columns) array whose memory is used again when nobody holds it any more.
+nb::ndarray<nb::numpy, float, nb::ndim<2>> borrow(size_t rows, size_t columns) {
+    static Pool& pool = *new Pool;  // outlives whatever Python frees at exit
+    auto* block = new Pool::Block(pool.take(std::max<size_t>(rows * columns, 1) * sizeof(float)));
+    nb::capsule owner(block, [](void* held) noexcept {
+        auto* block = static_cast<Pool::Block*>(held);
+        block->pool->give(*block);
+        delete block;
+    });
+    return {block->memory, {rows, columns}, owner};
 }
 
 const float* noise_row(int64_t id) {
@@ -210,6 +223,7 @@ NB_MODULE(_native, m) {
           nb::arg("d_scalars"), nb::arg("threads"), nb::arg("isa") = "");
     m.def("voice_blocks", [](const std::string& isa) { return kSamples / kernels(isa).block; }, nb::arg("isa") = "");
     m.attr("voice_frames") = kFramesPadded;
+    m.def("borrow", &borrow, nb::arg("rows"), nb::arg("columns"));
     m.def("uniforms", &voice_params, nb::arg("ids"), nb::arg("out"), nb::arg("count"));
     nb::class_<MelPlan>(m, "MelPlan")
         .def("__init__", [](MelPlan* plan, int n_fft, int hop, Matrix filters, float floor) {

@@ -10,9 +10,8 @@ namespace unsynth::UNSYNTH_ISA {
 constexpr float kTwoPi = 6.2831855f, kPi = 3.1415927f, kEps = 1e-6f;
 
 inline vf ramp_lanes(int first) {
-    vf t;
-    for (int i = 0; i < W; ++i) t[i] = (float)(first + i);
-    return t;
+    static constexpr float kLanes[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    return load(kLanes) + (float)first;
 }
 
 // A monotone curve over `seconds` from `start`; constant before and after, so most vectors cost nothing.

@@ -26,7 +26,7 @@ def render_native(params: Params, noise: SoundIds, isa: str = "") -> Audio:
     angles = torch.empty(len(params), 2, kernels.voice_frames)
     kernels.voice_angles(human.numpy(), angles.numpy(), threads(), isa)
     cosines = torch.cat([torch.cos(part + m.PI) for part in angles.split(SERIAL)])
-    audio = torch.empty(len(params), m.SAMPLES)
+    audio = torch.from_numpy(kernels.borrow(len(params), m.SAMPLES))
     kernels.voice_render(
         human.numpy(), angles.numpy(), cosines.numpy(), noise.contiguous().numpy(), audio.numpy(), threads(), isa
     )
@@ -42,7 +42,7 @@ class _Audio(torch.autograd.Function):
         signals = torch.nn.functional.pad(signals, (0, kernels.voice_frames - m.FRAMES), mode="replicate").contiguous()
         scalars, noise = scalars.contiguous(), noise.contiguous()
         carries = torch.empty(batch, kernels.voice_blocks(isa), 2, dtype=torch.float64)
-        audio, peak = torch.empty(batch, m.SAMPLES), torch.empty(batch)
+        audio, peak = torch.from_numpy(kernels.borrow(batch, m.SAMPLES)), torch.empty(batch)
         inputs = [x.numpy() for x in (signals, scalars, noise, carries)]
         kernels.voice_audio(*inputs, audio.numpy(), peak.numpy(), threads(), isa)
         ctx.save_for_backward(signals, scalars, noise, carries, audio, peak)
