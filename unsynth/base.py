@@ -113,6 +113,7 @@ class Problem:
         distance: what to minimise.
         budget: what may be spent; it is checked before every ``chunk`` of renders.
         on_progress: called after every chunk.
+        device: where sounds are rendered and measured.
         keep: how many of the best candidates to remember.
     """
 
@@ -124,11 +125,12 @@ class Problem:
         budget: Budget,
         on_progress: Callable[[Problem], None] | None = None,
         *,
+        device: torch.device | str = "cpu",
         keep: int = 64,
         chunk: int = 32,
     ) -> None:
         self.synth, self.target, self.distance, self.budget = synth, target, distance, budget
-        self.on_progress, self.keep, self.chunk = on_progress, keep, chunk
+        self.on_progress, self.device, self.keep, self.chunk = on_progress, device, keep, chunk
         self.began = time.perf_counter()
         self.renders = 0
         self.curve: list[tuple[float, int, float]] = []
@@ -158,7 +160,7 @@ class Problem:
             if len(batch) == 0 or (self.renders and self.left() == 0):
                 break
             with torch.no_grad():
-                found = self.distance(self.synth.render(batch)).cpu()
+                found = self.distance(self.synth.render(batch.to(self.device))).cpu()
             distances[first : first + len(batch)] = found
             self._record(batch, torch.nan_to_num(found, nan=float("inf")))
         return distances

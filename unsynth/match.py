@@ -147,9 +147,11 @@ def match(
         KeyboardInterrupt: Ctrl-C before anything was found.
     """
     instrument, limit = synth_of(synth), as_budget(budget)
-    _check(candidates, seed, device)
+    _check(candidates, seed)
     target = _target(sound, rate, instrument)
-    problem = Problem(instrument, target[None], SpectralDistance(target[None]), limit, on_progress)
+    problem = Problem(
+        instrument, target[None], SpectralDistance(target[None]), limit, on_progress, device=as_device(device)
+    )
     found, interrupted = _search(problem, method_of(method, instrument, seed))
     return Match(
         name=name or (Path(sound).name if isinstance(sound, str | Path) else "sound"),
@@ -203,8 +205,7 @@ def as_device(name: str) -> torch.device:
     return torch.device(known[name])
 
 
-def _check(candidates: int, seed: int, device: str) -> None:
-    as_device(device)
+def _check(candidates: int, seed: int) -> None:
     if candidates < 1:
         raise UsageError(f"{candidates} candidates are too few; ask for 1 or more.")
     if not 0 <= seed < 2**63:

@@ -25,7 +25,9 @@ def render_native(params: Params, noise: SoundIds, isa: str = "") -> Audio:
     human = SPEC.to_human(params.float()).contiguous()
     angles = torch.empty(len(params), 2, kernels.voice_frames)
     kernels.voice_angles(human.numpy(), angles.numpy(), threads(), isa)
-    cosines = torch.cat([torch.cos(part + m.PI) for part in angles.split(SERIAL)])
+    cosines = torch.empty_like(angles)
+    for angle, cosine in zip(angles.split(SERIAL), cosines.split(SERIAL), strict=True):
+        torch.cos(angle + m.PI, out=cosine)
     audio = torch.from_numpy(kernels.borrow(len(params), m.SAMPLES))
     kernels.voice_render(
         human.numpy(), angles.numpy(), cosines.numpy(), noise.contiguous().numpy(), audio.numpy(), threads(), isa
