@@ -1,5 +1,6 @@
 """The Voice against torchsynth's own sounds (gold vectors; tests/gold/make.py makes them), on every backend."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ from unsynth.synths.voice_torch import audio, control, render_torch
 GOLD = dict(np.load(Path(__file__).parent / "gold" / "voice.npz"))
 IDS = torch.from_numpy(GOLD["ids"])
 TOLERANCE = 1e-4  # the promise; measured 5e-7
+SLOW = bool(os.environ.get("UNSYNTH_SLOW"))  # every id on every backend, and gradients of 10,000 sounds: some minutes
+NATIVE_COUNT = 10_000 if SLOW else 100  # sounds whose gradient is checked
 
 torchs_mkl = pytest.mark.skipif(
     not torch.backends.mkl.is_available(), reason="torch without MKL rounds LFOs differently"
@@ -38,14 +41,14 @@ def assert_gold(render, rows):
 @torchs_mkl
 @pytest.mark.parametrize("isa", instruction_sets())
 def test_native_makes_torchsynths_sounds(isa):
-    every = 1 if isa != "baseline" else 4
+    every = 1 if SLOW or isa != "baseline" else 4
     assert_gold(lambda params, ids: render_native(params, ids, isa), range(0, len(IDS), every))
 
 
 @torchs_mkl
 def test_torch_makes_torchsynths_sounds():
     with torch.no_grad():
-        assert_gold(render_torch, range(0, len(IDS), 16))
+        assert_gold(render_torch, range(0, len(IDS), 1 if SLOW else 16))
 
 
 def test_ids_are_torchsynths():
@@ -106,7 +109,7 @@ def edges(count):
 @pytest.mark.parametrize("backend", ["torch", *(["native"] if instruction_sets() else [])])
 @pytest.mark.parametrize("kind", ["random", "edges"])
 def test_audio_and_gradient_are_finite(backend, kind):
-    count = 200 if backend == "native" else 12
+    count = NATIVE_COUNT if backend == "native" else 12
     params = params_of(torch.arange(count), SPEC) if kind == "random" else edges(count)
     for part in params.split(50):
         leaf = part.clone().requires_grad_()
