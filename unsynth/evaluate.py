@@ -20,6 +20,7 @@ import torch
 
 from unsynth import __version__, audio, distances
 from unsynth.base import Audio, Budget, Params, Problem, Solution, Synth
+from unsynth.native import torch_on_one_thread
 from unsynth.search import method
 from unsynth.search.objective import SpectralDistance
 from unsynth.sounds.ids import held_out_ids, params_of
@@ -86,7 +87,8 @@ def solve(synth: Synth, target: Target, arm: str, budget: Budget, seed: int) -> 
     else:
         problem = Problem(synth, target.sound, SpectralDistance(target.sound), budget)
         empty = Solution(torch.empty(0, len(synth.spec)), torch.empty(0))
-        params = method(arm, synth, seed)(problem, empty).best(1).params
+        with torch_on_one_thread():
+            params = method(arm, synth, seed)(problem, empty).best(1).params
         renders = problem.renders
     seconds = time.perf_counter() - began
     noise = target.noise + OTHER_NOISE if arm == "oracle" else 0

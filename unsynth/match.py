@@ -16,6 +16,7 @@ from torch import Tensor
 
 from unsynth import __version__, audio, distances, report
 from unsynth.base import Budget, OutputError, Problem, Search, Solution, Synth, UsageError
+from unsynth.native import torch_on_one_thread
 from unsynth.params import ParamSpec
 from unsynth.presets import patch
 from unsynth.search import method as method_of
@@ -242,7 +243,8 @@ def _candidates(synth: Synth, found: Solution, target: Float[Tensor, " time"]) -
 def _search(problem: Problem, search: Search) -> tuple[Solution, bool]:
     """What the search finds with the budget of ``problem``, and whether Ctrl-C came first."""
     try:
-        return search(problem, problem.elite).join(problem.elite), False
+        with torch_on_one_thread():
+            return search(problem, problem.elite).join(problem.elite), False
     except KeyboardInterrupt:
         if not len(problem.elite.params):
             raise

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from unsynth.base import Audio, NotFoundError, OutputError, PatchError, SoundIds, Synth
 from unsynth.frontends.mel import log_mel
+from unsynth.native import torch_on_one_thread
 from unsynth.sounds.ids import params_of, train_ids
 
 FORMAT = "unsynth.index/1"
@@ -144,7 +145,7 @@ def build(
     _make(path.parent)
     part = path.with_name(path.name + ".part")
     projection = _projection(part.with_suffix(".fit"), synth, dim, fitted_on or FITTED_ON, chunk)
-    with part.open("ab") as file:
+    with part.open("ab") as file, torch_on_one_thread():
         done = file.tell() // dim
         file.truncate(done * dim)
         while done < count:

@@ -12,22 +12,20 @@ import torch
 from torch import Tensor
 
 from unsynth.base import Audio, Params, SoundIds
-from unsynth.native import kernels, threads
+from unsynth.native import kernels, threads, torch_on_one_thread
 from unsynth.synths import modules as m
 from unsynth.synths.voice_torch import SPEC, control
-
-SERIAL = 8  # sounds whose cosines torch computes at once: few enough that it does not wake its own threads
 
 
 @torch.no_grad()
 def render_native(params: Params, noise: SoundIds, isa: str = "") -> Audio:
     """Audio on the CPU without gradient; ``isa`` names an instruction set, the best one where empty."""
-    human = SPEC.to_human(params.float()).contiguous()
+    with torch_on_one_thread():
+        human = SPEC.to_human(params.float()).contiguous()
     angles = torch.empty(len(params), 2, kernels.voice_frames)
     kernels.voice_angles(human.numpy(), angles.numpy(), threads(), isa)
-    cosines = torch.empty_like(angles)
-    for angle, cosine in zip(angles.split(SERIAL), cosines.split(SERIAL), strict=True):
-        torch.cos(angle + m.PI, out=cosine)
+    with torch_on_one_thread():
+        cosines = torch.cos(angles + m.PI)
     audio = torch.from_numpy(kernels.borrow(len(params), m.SAMPLES))
     kernels.voice_render(
         human.numpy(), angles.numpy(), cosines.numpy(), noise.contiguous().numpy(), audio.numpy(), threads(), isa
