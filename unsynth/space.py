@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import final
 
@@ -31,6 +32,7 @@ class JointSpace:
 
     def __init__(self, path: Path, synth: Synth) -> None:
         tensors, facts = checkpoint.load(path)
+        self.name = f"joint-{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
         if facts["spec"] != synth.spec.hash:
             raise PatchError(f"{path} is of another synth or version of it; train one with `unsynth pretrain`.")
         self.joint = build(rebuild(facts)).eval().requires_grad_(False)
