@@ -14,7 +14,7 @@ from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int64
-from torch import Tensor
+from torch import Tensor, nn
 
 from unsynth.errors import (
     BatchError as BatchError,
@@ -66,6 +66,38 @@ class Synth(ABC):
 
         Shape: ``(batch, param)`` and ``(batch,)`` in, ``(batch, round(rate * seconds))`` out.
         """
+
+
+class Frontend(nn.Module, ABC):
+    """Audio to a sequence of frames of bands, on the device of the audio. Stateless, with fixed constants only.
+
+    Outputs are normalised by constants so that sounds of the Voice give about zero mean and unit variance over all
+    values; a sound's level is kept. Frame ``i`` describes the sound around ``i / frame_rate`` seconds, up to one frame.
+
+    Attributes:
+        bands: values of one frame.
+        frame_rate: frames per second.
+    """
+
+    bands: int
+    frame_rate: float
+
+    def forward(self, audio: Audio) -> Float[Tensor, "batch {self.bands} frame"]:
+        """Frames of each sound of one sample or more, always in float32 (under autocast too).
+
+        Raises:
+            UnusableError: the sounds have no samples.
+
+        Shape: ``(batch, time)`` in, ``(batch, bands, frame)`` out.
+        """
+        if audio.shape[-1] == 0:
+            raise UnusableError("A sound without samples has no frames: give at least one sample.")
+        with torch.autocast(audio.device.type, enabled=False):
+            return self.analyse(audio.float())
+
+    @abstractmethod
+    def analyse(self, audio: Audio) -> Float[Tensor, "batch {self.bands} frame"]:
+        """What ``forward`` returns, for sounds of at least one sample in float32."""
 
 
 Distance = Callable[[Audio], Float[Tensor, " batch"]]
