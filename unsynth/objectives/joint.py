@@ -125,7 +125,9 @@ class Contrastive(Criterion):
 
 class _Predictor(nn.Sequential):
     def __init__(self, into: int, out: int, hidden: int, blocks: int) -> None:
-        super().__init__(nn.Linear(into, hidden), *(Residual(hidden, hidden) for _ in range(blocks)), nn.Linear(hidden, out))
+        super().__init__(
+            nn.Linear(into, hidden), *(Residual(hidden, hidden) for _ in range(blocks)), nn.Linear(hidden, out)
+        )
 
 
 @final
