@@ -20,7 +20,7 @@ from unsynth.native import kernels, threads
 Decibels = Float[Tensor, "batch mel frame"]
 Scale = tuple[int, int, int]  # n_fft, hop, mels
 
-__all__ = ["MSS_SCALES", "Decibels", "LogMel", "Scale", "log_mel", "native_plan", "runs_native"]
+__all__ = ["MSS_SCALES", "Decibels", "LogMel", "RelativeLogMel", "Scale", "log_mel", "native_plan", "runs_native"]
 
 
 class LogMel(Frontend):
@@ -62,6 +62,41 @@ class LogMel(Frontend):
         else:
             decibels = _log_mel_torch(audio, self.resolution[1], self.window, self.filters)
         return (decibels + self.offset) / self.scale
+
+
+class RelativeLogMel(Frontend):
+    """:func:`log_mel` under the loudest of the sound, as the published MSS has it: a sound's level does not matter.
+
+    Args:
+        n_fft: samples of a frame.
+        hop: samples between frames.
+        mels: number of mel bands.
+        rate: samples per second.
+        reach: dB under the loudest that count; what is quieter is raised to it.
+        offset: dB added before ``scale`` dB become 1.
+
+    Shape: as :class:`LogMel`.
+    """
+
+    def __init__(
+        self,
+        n_fft: int = 2048,
+        hop: int = 441,
+        mels: int = 128,
+        rate: int = RATE,
+        reach: float = 80.0,
+        offset: float = 55.0,
+        scale: float = 25.0,
+    ) -> None:
+        super().__init__()
+        self.mel = LogMel(n_fft, hop, mels, rate, offset=0.0, scale=1.0)
+        self.bands, self.frame_rate = mels, rate / hop
+        self.reach, self.offset, self.scale = reach, offset, scale
+
+    def analyse(self, audio: Audio) -> Decibels:
+        decibels = self.mel(audio)
+        under = (decibels - decibels.amax((1, 2), keepdim=True)).clamp(min=-self.reach)
+        return (under + self.offset) / self.scale
 
 
 def log_mel(audio: Audio, scale: Scale, rate: int = RATE, isa: str = "") -> Decibels:
