@@ -88,7 +88,7 @@ class VICReg(Criterion):
             "variance": (variance_term(a) + variance_term(p)) / 2,
             "covariance": covariance_term(a) + covariance_term(p),
         }
-        return {"loss": sum(self.weights[k] * v for k, v in terms.items()), **terms}
+        return {"loss": torch.stack([self.weights[k] * v for k, v in terms.items()]).sum(), **terms}
 
 
 @final
