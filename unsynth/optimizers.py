@@ -16,12 +16,27 @@ Schedule = Literal["cosine", "stable", "constant"]
 
 
 def groups(module: nn.Module, weight_decay: float) -> Groups:
-    """The parameters that decay (matrices and filters) and those that do not (biases, norms, single numbers)."""
-    parameters = [p for p in module.parameters() if p.requires_grad]
-    return [
+    """The parameters that decay (matrices and filters) and those that do not (biases, norms, single numbers).
+
+    Those that a module names in an attribute ``slow`` do not decay either, and follow as a group of their own.
+    """
+    slow = {getattr(m, name) for m in module.modules() for name in getattr(m, "slow", ())}
+    parameters = [p for p in module.parameters() if p.requires_grad and p not in slow]
+    plain = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
+    limited = [p for p in module.parameters() if p.requires_grad and p in slow]
+    return [*plain, {"params": limited, "weight_decay": 0.0, "slow": True}] if limited else plain
+
+
+def peaks(optimizer: Optimizer, slowest: float = 0.001) -> list[float]:
+    """The highest learning rate of each group: the optimiser's own, but for slow parameters ``slowest`` at most.
+
+    Source: Gu et al., "Efficiently Modeling Long Sequences with Structured State Spaces",
+    https://arxiv.org/abs/2111.00396, appendix D, for the state space of S4.
+    """
+    return [min(g["lr"], slowest) if g.get("slow") else g["lr"] for g in optimizer.param_groups]
 
 
 def rate(step: int, steps: int, warmup: int, schedule: Schedule, decay: float = 0.2) -> float:

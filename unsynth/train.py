@@ -20,7 +20,7 @@ from torch.optim.swa_utils import AveragedModel
 from unsynth import checkpoint
 from unsynth.base import Batch, Objective, OutputError, PatchError
 from unsynth.distributed import average_gradients
-from unsynth.optimizers import MakeOptimizer, Schedule, groups, rate
+from unsynth.optimizers import MakeOptimizer, Schedule, groups, peaks, rate
 from unsynth.params import ParamSpec
 from unsynth.sounds.stream import Stream
 from unsynth.synths import synth as synth_of
@@ -126,7 +126,7 @@ class Trainer:
         self.optimizers = {
             name: recipe.optimizer(groups(player, recipe.weight_decay)) for name, player in self.players.items()
         }
-        self.peaks = {k: [g["lr"] for g in o.param_groups] for k, o in self.optimizers.items()}
+        self.peaks = {k: peaks(o) for k, o in self.optimizers.items()}
         average = partial(average_into, decay=recipe.ema)
         self.averaged = AveragedModel(self.objective, multi_avg_fn=average, use_buffers=True).eval()
         self.loss = torch.compile(self.objective.loss) if recipe.compiled else self.objective.loss
