@@ -11,7 +11,7 @@ import math
 from typing import ClassVar, Literal
 
 import torch
-from jaxtyping import Complex64, Float, Shaped
+from jaxtyping import Complex, Float, Shaped
 from torch import Tensor, nn
 
 Signal = Float[Tensor, "batch frame channel"]
@@ -35,7 +35,7 @@ def legs_frequencies(pairs: int) -> Float[Tensor, " {pairs}"]:
 
 
 def powers(
-    weight: Complex64[Tensor, "direction channel state"], exponent: Complex64[Tensor, "channel state"], length: int
+    weight: Complex[Tensor, "direction channel state"], exponent: Complex[Tensor, "channel state"], length: int
 ) -> Float[Tensor, "direction channel {length}"]:
     """``2 Re sum_n weight_n exp(exponent_n l)`` for ``l`` below ``length``: the Vandermonde product of section 3.
 
