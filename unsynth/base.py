@@ -166,6 +166,21 @@ class Objective(nn.Module, ABC):
         """Terms to log, of which ``loss`` is the one that the player makes small."""
 
 
+class Estimator(nn.Module, ABC):
+    """Audio to draws of parameters. Trained as an :class:`Objective` is."""
+
+    def players(self) -> Mapping[str, nn.Module]:
+        return {"all": self}
+
+    @abstractmethod
+    def loss(self, batch: Batch, player: str) -> dict[str, Tensor]:
+        """Terms to log, of which ``loss`` is made small."""
+
+    @abstractmethod
+    def sample(self, audio: Audio, n: int, generator: torch.Generator) -> Float[Tensor, "n batch param"]:
+        """``n`` draws of the parameters of each sound, in [0, 1]."""
+
+
 Distance = Callable[[Audio], Float[Tensor, " batch"]]
 """How far each of a batch of candidates is from the one target that the distance was made for; lower is nearer."""
 
