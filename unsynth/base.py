@@ -97,7 +97,7 @@ class Frontend(nn.Module, ABC):
     bands: int
     frame_rate: float
 
-    def forward(self, audio: Audio) -> Float[Tensor, "batch {self.bands} frame"]:
+    def forward(self, audio: Audio) -> Float[Tensor, "batch band frame"]:
         """Frames of each sound of one sample or more, always in float32 (under autocast too).
 
         Raises:
@@ -111,7 +111,7 @@ class Frontend(nn.Module, ABC):
             return self.analyse(audio.float())
 
     @abstractmethod
-    def analyse(self, audio: Audio) -> Float[Tensor, "batch {self.bands} frame"]:
+    def analyse(self, audio: Audio) -> Float[Tensor, "batch band frame"]:
         """What ``forward`` returns, for sounds of at least one sample in float32."""
 
 
