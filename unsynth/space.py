@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from unsynth import checkpoint
-from unsynth.base import Audio, PatchError, Params, Synth, Vector
+from unsynth.base import Audio, Params, PatchError, Synth, Vector
 from unsynth.recipe import build, rebuild
 
 WEIGHTS = Path(__file__).parent / "weights"

@@ -109,7 +109,7 @@ class Index:
 
     @classmethod
     def load(cls, path: Path, synth: Synth, feature: Feature = SUMMARY) -> Index:
-        """Read an index; NotFoundError if there is none, PatchError if it is damaged, or of another synth or feature."""
+        """Read an index; NotFoundError if there is none, PatchError if damaged or of another synth or feature."""
         if not path.is_file():
             raise NotFoundError(f"There is no index at {path}; `unsynth index build` makes one.")
         try:
