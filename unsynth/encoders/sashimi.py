@@ -55,7 +55,7 @@ class SaShiMi(Encoder):
     The coarsest frames are the tokens. Sounds are filled up with frames of zeros to whole tokens.
 
     Args:
-        frontend: makes the frames; the paper's are samples.
+        frontend: makes the frames; the paper's are samples, here PQMF bands or pieces of the waveform do as well.
         dim: size of the vector.
         widths: channels of each stage.
         pools: how many frames of the stage before (of the front end, for the first) make one frame of each stage.
