@@ -150,8 +150,8 @@ def index_sounds(
         count: how many sounds; an entry takes 64 bytes.
         out: the file to write.
     """
-    from unsynth.display import Display
     from unsynth.checkpoint import own
+    from unsynth.display import Display
     from unsynth.search.embedding import feature
     from unsynth.search.index import SUMMARY, build, name_of
     from unsynth.space import best_space
