@@ -39,7 +39,9 @@ def test_gain_is_within_its_decibels():
     change = level(a.gain(sine(64), draws())) - level(sine(64))
     assert -24 <= change.min() < -15
     assert 0 < change.max() <= 6
-    assert torch.allclose(a.gain(sine(), draws()) / a.gain(sine(), draws()).abs().amax(1, True), sine() / 0.5, atol=1e-4)
+    assert torch.allclose(
+        a.gain(sine(), draws()) / a.gain(sine(), draws()).abs().amax(1, True), sine() / 0.5, atol=1e-4
+    )
 
 
 def test_noise_is_so_far_under_the_peak():

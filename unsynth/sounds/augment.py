@@ -1,4 +1,4 @@
-"""What happens to real recordings and never to rendered sounds: changes of a sound that leave its patch the right answer.
+"""What happens to recordings and never to rendered sounds: changes of a sound that leave its patch the right answer.
 
 Each effect is a function of sounds and a generator; :class:`Augment` applies each to some of a batch.
 """
