@@ -5,13 +5,14 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "unsynth"
 ROWS = (
-    "errors native",
+    "errors native distributed optimizers",
     "params",
     "base audio",
-    "synths frontends distances",
+    "checkpoint synths frontends distances",
     "sounds encoders presets",
     "objectives estimators search",
-    "checkpoint train report",
+    "train report",
+    "recipe",
     "match calibration",
     "batch evaluate doctor display",
     "cli web",

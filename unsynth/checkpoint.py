@@ -8,15 +8,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from unsynth import __version__
 from unsynth.base import NotFoundError, OutputError, PatchError
 
 FORMAT = "unsynth.checkpoint/1"
+ENCODER = "encoder."
 
 
 def save(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
@@ -56,3 +56,18 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise PatchError(f"{path} is not a whole checkpoint; copy it again or train it again.") from error
 
+
+
+def load_encoder(encoder: nn.Module, path: Path) -> None:
+    """Give an encoder the weights that the encoder of a checkpoint's model has.
+
+    Raises:
+        NotFoundError: there is no such file.
+        PatchError: the file is damaged, or its model has no encoder like this one.
+    """
+    tensors, _ = load(path)
+    weights = {name.removeprefix(ENCODER): x for name, x in tensors.items() if name.startswith(ENCODER)}
+    try:
+        encoder.load_state_dict(weights)
+    except RuntimeError as error:
+        raise PatchError(f"{path} has no encoder like this one; name a model of the same encoder's recipe.") from error

@@ -41,8 +41,8 @@ def parse(options: dict[str, Any], settings: Sequence[str] = ()) -> tuple[Recipe
     try:
         chosen = parser.parse_object(options)
         chosen = parser.parse_args([f"--{s}" for s in settings], namespace=chosen)
-        plain = yaml.safe_load(parser.dump(chosen, skip_none=False))
-        recipe = parser.instantiate_classes(chosen)
+        plain = yaml.safe_load(parser.dump(chosen, skip_unset=False))
+        recipe = parser.instantiate(chosen)
     except Exception as error:
         if type(error).__name__ not in ("ArgumentError", "TypeError", "ValueError", "KeyError"):
             raise

@@ -122,6 +122,8 @@ class Trainer:
     def __init__(self, recipe: Recipe, fabric: Fabric) -> None:
         self.recipe, self.fabric, self.step, self.seconds, self.skipped = recipe, fabric, 0, 0.0, 0
         self.objective = build(recipe).to(fabric.device)
+        if self.objective.start:
+            checkpoint.load_encoder(self.objective.encoder, Path(self.objective.start))
         self.players = dict(self.objective.players())
         self.optimizers = {
             name: recipe.optimizer(groups(player, recipe.weight_decay)) for name, player in self.players.items()
@@ -228,7 +230,8 @@ def fit(
         The objective with the averaged weights, in ``eval()``.
 
     Raises:
-        PatchError: ``out`` holds a training with another recipe.
+        NotFoundError: the checkpoint to start from is not there.
+        PatchError: ``out`` holds a training with another recipe, or the checkpoint to start from has another encoder.
         OutputError: ``out`` cannot be written.
     """
     fabric = Fabric(accelerator=device, devices=devices, num_nodes=nodes, precision=recipe.precision)
