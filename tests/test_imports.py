@@ -5,14 +5,16 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "unsynth"
 ROWS = (
-    "errors native distributed optimizers",
+    "errors native",
     "params",
-    "base audio",
-    "checkpoint synths frontends distances",
-    "sounds encoders presets",
-    "objectives estimators search",
-    "train report",
+    "base audio distributed",
+    "synths frontends distances",
+    "sounds encoders presets optimizers checkpoint",
     "recipe",
+    "space",
+    "objectives estimators search",
+    "trainer",
+    "train report",
     "match calibration",
     "batch evaluate doctor display",
     "cli web",

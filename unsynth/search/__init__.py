@@ -27,12 +27,12 @@ def _retrieve(synth: Synth, seed: int) -> Search:
 
 
 def _chain(synth: Synth, seed: int) -> Search:
-    """Retrieval, then evolution of the nearest, then of other starts, so that there are several answers."""
+    """Retrieval, then evolution of the nearest, then of those that lost, so that there are several answers."""
     from unsynth.search.chain import Chain
     from unsynth.search.diverse import Alternatives
     from unsynth.search.genetic import Genetic
 
-    return Chain(_retrieve(synth, seed), Genetic(until=0.15, seed=seed), Alternatives(seed=seed))
+    return Chain(_retrieve(synth, seed), Genetic(until=0.1, seed=seed), Alternatives(seed=seed))
 
 
 def _genetic(synth: Synth, seed: int) -> Search:
