@@ -141,13 +141,14 @@ def test_eight_sounds_are_learned_by_heart():
     recipe, _ = read(RECIPE, ["objective.init_args.deviation=0.3"])
     sounds = Stream(synth("voice"), 8).at(0)
     batch = Batch(sounds.ids, sounds.params, sounds.audio[:, :22050].contiguous())
+    twice = Batch(*(torch.cat([x, x]) for x in (batch.ids, batch.params, batch.audio)))  # at two noise levels
     with torch.random.fork_rng():
         torch.manual_seed(0)
         objective = recipe.objective(SPEC)
         optimizer = torch.optim.AdamW(objective.parameters(), lr=0.004, betas=(0.9, 0.95))
         for _ in range(120):
             optimizer.zero_grad()
-            objective.loss(batch, "all")["loss"].backward()
+            objective.loss(twice, "all")["loss"].backward()
             optimizer.step()
     objective.eval()
     frames = objective.frontend(batch.audio)
