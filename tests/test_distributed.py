@@ -1,4 +1,4 @@
-"""Two processes make the step that one makes of the double batch: torchrun with gloo here, with NCCL where two GPUs are."""
+"""Two processes make the step that one makes of the double batch: torchrun with gloo, with NCCL where two GPUs are."""
 
 import os
 import subprocess

@@ -15,7 +15,7 @@ ROWS = (
     "trainer",
     "train report",
     "match calibration",
-    "batch evaluate doctor display",
+    "batch evaluate doctor display arguments",
     "cli web",
     "__main__",
 )

@@ -59,7 +59,7 @@ def test_epps_pulley(pair):
 
 
 def closed_form(x):
-    """The whole integral, from pairs of samples: Gaussians integrate in closed form (Epps and Pulley, 1983, eq. 2.1)."""
+    """The whole integral, from pairs of samples: Gaussians integrate in closed form (Epps and Pulley, 1983)."""
     n, gaps = len(x), x[:, None] - x
     pairs = np.sqrt(2 * np.pi) * np.exp(-(gaps**2) / 2).sum() / n
     crossed = 2 * np.sqrt(np.pi) * np.exp(-(x**2) / 4).sum()

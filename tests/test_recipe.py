@@ -123,10 +123,11 @@ def poisoned(path):
     ],
 )
 def test_a_checkpoint_that_asks_for_foreign_code_is_refused(path, monkeypatch):
+    ours, facts = read(SMALL)[1], poisoned(path)
     monkeypatch.setattr("unsynth.recipe.parse", lambda options: pytest.fail("it was parsed"))
     with pytest.raises(PatchError, match="not part of unsynth"):
-        rebuild(poisoned(path))
-    assert not same(read(SMALL)[1], poisoned(path))
+        rebuild(facts)
+    assert not same(ours, facts)
 
 
 def test_checkpoints_of_other_versions_are_refused():

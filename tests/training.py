@@ -53,7 +53,10 @@ class Small(Encoder):
 def options(criterion="VICReg", **changes):
     joint = {
         "audio": {"class_path": "training.Small"},
-        "params": {"class_path": "unsynth.encoders.params.ParamsMlp", "init_args": {"dim": 12, "width": 16, "blocks": 1}},
+        "params": {
+            "class_path": "unsynth.encoders.params.ParamsMlp",
+            "init_args": {"dim": 12, "width": 16, "blocks": 1},
+        },
         "criterion": {"class_path": f"unsynth.objectives.joint.{criterion}", "init_args": CRITERIA[criterion]},
     }
     made = {
