@@ -15,33 +15,55 @@ MakeOptimizer = Callable[[Iterable[Any]], Optimizer]
 Schedule = Literal["cosine", "stable", "constant"]
 
 
+def decays(name: str, parameter: Tensor) -> bool:
+    """Whether weight decay is for this parameter: for matrices and filters, not for biases, norms and numbers."""
+    return parameter.ndim > 1 and name.rpartition(".")[2] != "bias"
+
+
 def groups(module: nn.Module, weight_decay: float) -> Groups:
-    """The parameters that decay (matrices and filters) and those that do not (biases, norms, single numbers)."""
-    parameters = [p for p in module.parameters() if p.requires_grad]
+    """The parameters that decay and those that do not (:func:`decays`), without the frozen ones.
+
+    Those that a module names in an attribute ``slow`` do not decay either, and follow as a group of their own.
+    """
+    slow = {getattr(m, name) for m in module.modules() for name in getattr(m, "slow", ())}
+    named = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
+    plain = [(decays(name, p), p) for name, p in named if p not in slow]
+    limited = [p for _, p in named if p in slow]
     return [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": [p for decay, p in plain if decay], "weight_decay": weight_decay},
+        {"params": [p for decay, p in plain if not decay], "weight_decay": 0.0},
+        *([{"params": limited, "weight_decay": 0.0, "slow": True}] if limited else []),
     ]
 
 
-def rate(step: int, steps: int, warmup: int, schedule: Schedule, decay: float = 0.2) -> float:
+def peaks(optimizer: Optimizer, slowest: float = 0.001) -> list[float]:
+    """The highest learning rate of each group: the optimiser's own, but for slow parameters ``slowest`` at most.
+
+    Source: Gu et al., "Efficiently Modeling Long Sequences with Structured State Spaces",
+    https://arxiv.org/abs/2111.00396, appendix D, for the state space of S4.
+    """
+    return [min(g["lr"], slowest) if g.get("slow") else g["lr"] for g in optimizer.param_groups]
+
+
+def rate(step: int, steps: int, warmup: int, schedule: Schedule, cooldown: float = 0.2) -> float:
     """The share of the highest learning rate at ``step`` of ``steps``: a linear warm-up, then
 
-    ``cosine`` to zero at the end; ``stable``: constant until the last ``decay`` of the steps, then linear to zero;
-    ``constant``.
+    ``cosine`` to zero at the end; ``stable``: constant until the last ``cooldown`` of the steps after the warm-up, then
+    linear to zero; ``constant``.
     """
     if step < warmup:
         return (step + 1) / warmup
-    done = (step - warmup) / max(1, steps - warmup)
+    done = min(1.0, (step - warmup) / max(1, steps - warmup))
     if schedule == "cosine":
-        return 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
-    return 1.0 if schedule == "constant" else max(0.0, min(1.0, (1 - done) / decay))
+        return 0.5 * (1 + math.cos(math.pi * done))
+    return 1.0 if schedule == "constant" or done + cooldown <= 1 else (1 - done) / cooldown
 
 
 class LARS(Optimizer):
     """Momentum whose step, for each weight matrix, is in proportion to the norm of the weights.
 
-    Source: You et al., "Large Batch Training of Convolutional Networks", https://arxiv.org/abs/1708.03888, algorithm 1.
+    Source: You et al., "Large Batch Training of Convolutional Networks", https://arxiv.org/abs/1708.03888, eq. 5 and 6;
+    as in VICReg's code, the decay is within the norm of the gradient and the learning rate outside of the velocity.
     Biases and norms (one axis) take a plain momentum step.
 
     Args:
@@ -63,16 +85,16 @@ class LARS(Optimizer):
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "trust": trust})
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:
+    def step(self, closure: None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         for group in self.param_groups:
             for p in group["params"]:
                 if p.grad is not None:
-                    self._move(p, group)
+                    self._move(p, p.grad, group)
 
-    def _move(self, p: Tensor, group: dict[str, Any]) -> None:
-        update = p.grad + group["weight_decay"] * p  # pyright: ignore[reportOptionalOperand]
+    def _move(self, p: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        update = gradient + group["weight_decay"] * p
         if p.ndim > 1:
-            weight, gradient = p.norm(), update.norm()
-            update = update * torch.where((weight > 0) & (gradient > 0), group["trust"] * weight / gradient, 1.0)
+            weight, length = p.norm(), update.norm()
+            update = update * torch.where((weight > 0) & (length > 0), group["trust"] * weight / length, 1.0)
         velocity = self.state[p].setdefault("velocity", torch.zeros_like(p))
         p.sub_(velocity.mul_(group["momentum"]).add_(update), alpha=group["lr"])

@@ -3,191 +3,103 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from lightning.fabric import Fabric
-from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from torch import Tensor
 
 from unsynth import checkpoint
-from unsynth.base import Batch, Objective, OutputError, PatchError
-from unsynth.distributed import average_gradients
-from unsynth.optimizers import MakeOptimizer, Schedule, groups, rate
-from unsynth.params import ParamSpec
+from unsynth.base import Objective, OutputError, PatchError, UsageError
+from unsynth.distributed import agree, any_of
+from unsynth.recipe import Recipe, same, seeded
 from unsynth.sounds.stream import Stream
 from unsynth.synths import synth as synth_of
+from unsynth.trainer import Trainer
 
 STATE, MODEL, LOG = "state.safetensors", "model.safetensors", "log.jsonl"
 Validate = Callable[[Objective], dict[str, float]]
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """Everything that decides what a training makes.
-
-    Args:
-        objective: makes the objective for the parameters of the synth.
-        optimizer: makes the optimiser of each player from its parameters.
-        synth: whose sounds are learned.
-        batch: sounds of a step, of all processes together.
-        steps: how many steps.
-        warmup: steps until the learning rate is at its highest.
-        schedule: how the learning rate goes on from there: cosine, stable (constant, then linear to zero) or constant.
-        weight_decay: of matrices and filters; biases and norms have none.
-        clip: largest norm of a player's gradient.
-        ema: decay of the averaged weights, which are what is evaluated and kept.
-        precision: as Lightning Fabric names them.
-        initialise: xavier draws all matrices and filters anew (Glorot and Bengio, 2010); torch leaves them.
-        compiled: whether the loss goes through torch.compile.
-        seed: of the weights and of whatever a step draws.
-        first: training sounds to leave out at the beginning.
-    """
-
-    objective: Callable[[ParamSpec], Objective]
-    optimizer: MakeOptimizer
-    synth: str = "voice"
-    batch: int = 256
-    steps: int = 1000
-    warmup: int = 200
-    schedule: Schedule = "cosine"
-    weight_decay: float = 0.05
-    clip: float = 1.0
-    ema: float = 0.999
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "bf16-mixed"
-    initialise: Literal["torch", "xavier"] = "torch"
-    compiled: bool = False
-    seed: int = 0
-    first: int = 0
-
-
-@dataclass(frozen=True)
 class Progress:
-    """How far a training is."""
+    """How far a training is, and the loss of its last step."""
 
     step: int
     steps: int
     sounds_per_second: float
+    seconds_left: float
     loss: float
 
-    @property
-    def seconds_left(self) -> float:
-        return (self.steps - self.step) / max(self.sounds_per_second, 1e-9)
+
+def place(recipe: Recipe, device: str, devices: int, nodes: int) -> Fabric:
+    """The processes that train: those that torchrun or SLURM has started, or else new ones.
+
+    Raises:
+        UsageError: this machine does not have the device, or not as many.
+    """
+    cuda = torch.cuda.is_available()
+    known = {"auto": "cuda" if cuda else "cpu", "cpu": "cpu"} | ({"cuda": "cuda"} if cuda else {})
+    if device not in known:
+        raise UsageError(f"There is no device {device!r} here; choose one of: {', '.join(known)}.")
+    devices, nodes = _launched() or (devices, nodes)
+    there = torch.cuda.device_count() if known[device] == "cuda" else devices
+    if not 0 < devices <= there or nodes < 1:
+        raise UsageError(f"{nodes} x {devices} devices cannot be used; there are {there} of {known[device]} here.")
+    if recipe.batch % (devices * nodes):
+        raise UsageError(
+            f"A batch of {recipe.batch} cannot be shared by {devices * nodes} processes; choose another one."
+        )
+    poor = known[device] == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False)
+    precision = "32-true" if poor else recipe.precision
+    fabric = Fabric(accelerator=known[device], devices=devices, num_nodes=nodes, precision=precision)
+    fabric.launch()
+    return fabric
+
+
+def _launched() -> tuple[int, int] | None:
+    """Processes of each machine, and machines, where torchrun or SLURM has started them."""
+    e = os.environ
+    if TorchElasticEnvironment.detect():
+        local = int(e["LOCAL_WORLD_SIZE"])
+        return local, int(e["WORLD_SIZE"]) // local
+    if SLURMEnvironment.detect():
+        nodes = int(e.get("SLURM_NNODES", 1))
+        return int(e["SLURM_NTASKS"]) // nodes, nodes
+    return None
 
 
 @contextmanager
-def seeded(*numbers: int) -> Iterator[None]:
-    """Torch's global generators start from ``numbers`` inside and are as they were afterwards."""
-    devices = range(torch.cuda.device_count())
-    with torch.random.fork_rng(devices):
-        seed = 0
-        for number in numbers:
-            seed = (seed * 1_000_003 + number) % (1 << 63)
-        torch.manual_seed(seed)
-        yield
+def interruption(grace: float = 3.0) -> Iterator[Callable[[], bool]]:
+    """Ctrl-C and SIGTERM are noted, to be asked for between steps; later than ``grace`` seconds, another stops at once.
 
-
-def build(recipe: Recipe) -> Objective:
-    """The objective with fresh weights, the same ones for the same seed."""
-    with seeded(recipe.seed):
-        objective = recipe.objective(synth_of(recipe.synth).spec)
-        if recipe.initialise == "xavier":
-            for p in objective.parameters():
-                if p.ndim > 1 and p.requires_grad:
-                    nn.init.xavier_uniform_(p)
-    return objective
-
-
-def average_into(averaged: list[Tensor], current: list[Tensor], count: Tensor | int, decay: float) -> None:
-    """Exponential moving average with a shorter memory at the beginning: decay ``min(decay, (1 + n) / (10 + n))``."""
-    n = int(count)
-    torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + n) / (10 + n)))
-
-
-class Trainer:
-    """The state of a training: weights, their average, optimisers and the step. ``fit`` runs it.
-
-    Args:
-        recipe: what to train.
-        fabric: where.
+    (torchrun sends each one on to processes that have it already.)
     """
+    noted: list[float] = []
 
-    def __init__(self, recipe: Recipe, fabric: Fabric) -> None:
-        self.recipe, self.fabric, self.step, self.seconds, self.skipped = recipe, fabric, 0, 0.0, 0
-        self.objective = build(recipe).to(fabric.device)
-        self.players = dict(self.objective.players())
-        self.optimizers = {
-            name: recipe.optimizer(groups(player, recipe.weight_decay)) for name, player in self.players.items()
-        }
-        self.peaks = {k: [g["lr"] for g in o.param_groups] for k, o in self.optimizers.items()}
-        average = partial(average_into, decay=recipe.ema)
-        self.averaged = AveragedModel(self.objective, multi_avg_fn=average, use_buffers=True).eval()
-        self.loss = torch.compile(self.objective.loss) if recipe.compiled else self.objective.loss
+    def note(*_: object) -> None:
+        noted.append(time.monotonic())
+        if noted[-1] - noted[0] > grace:
+            raise KeyboardInterrupt
 
-    def advance(self, batch: Batch) -> dict[str, float]:
-        """One step of every player; the terms of their losses, by name (``player/term`` with several players)."""
-        told: dict[str, float] = {}
-        with seeded(self.recipe.seed, self.step + 1, self.fabric.global_rank):
-            self.objective.train()
-            for name in self.players:
-                prefix = f"{name}/" if len(self.players) > 1 else ""
-                told |= {prefix + k: v for k, v in self._move(name, batch).items()}
-        self.averaged.update_parameters(self.objective)
-        self.step += 1
-        return told
-
-    def _move(self, name: str, batch: Batch) -> dict[str, float]:
-        optimizer, parameters = self.optimizers[name], [p for p in self.players[name].parameters() if p.requires_grad]
-        share = rate(self.step, self.recipe.steps, self.recipe.warmup, self.recipe.schedule)
-        for group, peak in zip(optimizer.param_groups, self.peaks[name], strict=True):
-            group["lr"] = peak * share
-        self.objective.zero_grad(set_to_none=True)
-        with self.fabric.autocast():
-            terms = self.loss(batch, name)
-        terms["loss"].backward()
-        average_gradients(parameters)
-        norm = nn.utils.clip_grad_norm_(parameters, self.recipe.clip)
-        if norm.isfinite():
-            optimizer.step()
-        else:
-            self.skipped += 1
-        return {k: float(v) for k, v in terms.items()} | {"gradient": float(norm)}
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Everything that the next step depends on."""
-        state = {f"model/{k}": v for k, v in self.objective.state_dict().items()}
-        state |= {f"averaged/{k}": v for k, v in self.averaged.state_dict().items()}
-        for name, optimizer in self.optimizers.items():
-            for index, slots in optimizer.state_dict()["state"].items():
-                state |= {f"optimizer/{name}/{index}/{slot}": value for slot, value in slots.items()}
-        return state
-
-    def restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-        """Go on from what ``tensors`` gave; PatchError where it does not fit the recipe."""
-        parts: dict[str, dict[str, Tensor]] = {"model": {}, "averaged": {}, "optimizer": {}}
-        for name, x in tensors.items():
-            head, _, rest = name.partition("/")
-            parts[head][rest] = x
-        try:
-            self.objective.load_state_dict(parts["model"])
-            self.averaged.load_state_dict(parts["averaged"])
-        except RuntimeError as error:
-            raise PatchError("The state of the training is of another recipe; name another --out folder.") from error
-        for name, optimizer in self.optimizers.items():
-            state: dict[int, dict[str, Tensor]] = {}
-            for path, x in parts["optimizer"].items():
-                player, index, slot = path.split("/")
-                if player == name:
-                    state.setdefault(int(index), {})[slot] = x
-            optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-        self.step, self.seconds, self.skipped = facts["step"], facts["seconds"], facts["skipped"]
+    mine = [signal.SIGINT, signal.SIGTERM] if threading.current_thread() is threading.main_thread() else []
+    before = {number: signal.signal(number, note) for number in mine}
+    try:
+        yield lambda: bool(noted)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def fit(
@@ -198,7 +110,7 @@ def fit(
     device: str = "auto",
     devices: int = 1,
     nodes: int = 1,
-    minutes: float | None = None,
+    minutes: float = math.inf,
     save_minutes: float = 5.0,
     validate: Validate | None = None,
     validate_steps: int = 1000,
@@ -207,22 +119,22 @@ def fit(
 ) -> Objective:
     """Train, or go on training, until the recipe's last step.
 
-    Writes to ``out``: ``log.jsonl``, ``state.safetensors`` (all that the next step needs: killed at any moment and started
-    again, the losses are those of an uninterrupted run) and ``model.safetensors`` (the averaged weights). Ctrl-C saves.
+    Writes to ``out``: ``log.jsonl``, ``state.safetensors`` (all that the next step needs: killed at any moment and
+    started again, the losses are those of an uninterrupted run) and ``model.safetensors`` (the averaged weights).
 
     Args:
         recipe: what to train.
-        facts: of the recipe and its origin, for the checkpoint.
-        out: folder of the run.
+        facts: of the recipe and its origin, for the checkpoint (as ``recipe.read`` gives them).
+        out: folder of the run; one that all machines see where there are several.
         device: auto, cpu or cuda.
         devices: processes on each machine. Under torchrun or SLURM, what they started.
         nodes: machines.
         minutes: stop, saved, after so long.
         save_minutes: time between saves.
-        validate: measures the averaged model.
+        validate: measures the averaged model, on the first process only.
         validate_steps: steps between validations.
         log_steps: steps between lines of the log.
-        on_progress: called with every line of the log.
+        on_progress: called with every line of the log, on the first process only.
 
     Returns:
         The objective with the averaged weights, in ``eval()``.
@@ -230,69 +142,112 @@ def fit(
     Raises:
         PatchError: ``out`` holds a training with another recipe.
         OutputError: ``out`` cannot be written.
+        UsageError: the devices are not there, or ``out`` is another folder on each machine.
+        KeyboardInterrupt: Ctrl-C or SIGTERM, after everything was saved.
     """
-    fabric = Fabric(accelerator=device, devices=devices, num_nodes=nodes, precision=recipe.precision)
-    fabric.launch()
+    fabric = place(recipe, device, devices, nodes)
     trainer = Trainer(recipe, fabric)
-    run = _Run(trainer, facts, out, fabric.is_global_zero)
+    run = _Run(trainer, facts, out, on_progress, log_steps, save_minutes)
     run.resume()
-    instrument = synth_of(recipe.synth)
-    stream = Stream(instrument, recipe.batch, fabric.global_rank, fabric.world_size, recipe.first, fabric.device)
-    began = saved = mark = time.monotonic()
-    first, before = trainer.step, trainer.seconds
-    batches = stream.since(first)
-    try:
-        while trainer.step < recipe.steps and (minutes is None or time.monotonic() - began < 60 * minutes):
-            told = trainer.advance(next(batches))
-            now = time.monotonic()
-            trainer.seconds = before + now - began
-            if trainer.step % log_steps == 0 or trainer.step == recipe.steps:
-                speed = min(log_steps, trainer.step - first) * recipe.batch / max(now - mark, 1e-9)
-                mark = now
-                run.log({"step": trainer.step, "sounds_per_second": speed, **told})
-                on_progress(Progress(trainer.step, recipe.steps, speed / recipe.batch, told.get("loss", 0.0)))
+    stream = Stream(
+        synth_of(recipe.synth), recipe.batch, fabric.global_rank, fabric.world_size, recipe.first, fabric.device
+    )
+    end = time.monotonic() + 60 * minutes
+    with interruption() as interrupted, closing(stream.since(trainer.step)) as batches:
+        while trainer.step < recipe.steps and not any_of(interrupted() or time.monotonic() > end, fabric.device):
+            run.told(trainer.advance(next(batches)))
             if validate and (trainer.step % validate_steps == 0 or trainer.step == recipe.steps):
-                run.log({"step": trainer.step, **validate(trainer.averaged.module)})
-            if now - saved > 60 * save_minutes:
-                run.save()
-                saved = now
-    finally:
-        batches.close()  # pyright: ignore[reportAttributeAccessIssue]
+                run.validated(validate)
+            run.save_if_due()
         run.save()
-    return trainer.averaged.module
+        fabric.barrier()
+        if interrupted():
+            raise KeyboardInterrupt
+    return trainer.average
 
 
 class _Run:
-    """The files of a training."""
+    """The files of a training, all written by the first process."""
 
-    def __init__(self, trainer: Trainer, facts: dict[str, Any], out: Path, writes: bool) -> None:
-        self.trainer, self.facts, self.out, self.writes = trainer, facts, out, writes
+    def __init__(
+        self,
+        trainer: Trainer,
+        facts: dict[str, Any],
+        out: Path,
+        on_progress: Callable[[Progress], None],
+        log_steps: int,
+        save_minutes: float,
+    ) -> None:
+        self.trainer, self.facts, self.out, self.on_progress = trainer, facts, out, on_progress
+        self.log_steps, self.save_minutes, self.writes = log_steps, save_minutes, trainer.fabric.is_global_zero
+        self.began = self.marked = self.saved = time.monotonic()
+        self.at = 0
         try:
             out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"The folder {out} cannot be made: {error.strerror}; name another one.") from error
 
     def resume(self) -> None:
-        if not (self.out / STATE).is_file():
-            return
-        tensors, facts = checkpoint.load(self.out / STATE)
-        if facts["recipe"] != self.facts["recipe"]:
-            raise PatchError(f"{self.out} holds a training with another recipe; name another --out folder.")
-        self.trainer.restore(tensors, facts)
+        """Go on from the state in the folder, if there is one; lines of the log from after it are made again."""
+        if (self.out / STATE).is_file():
+            tensors, facts = checkpoint.load(self.out / STATE)
+            if not same(self.facts, facts):
+                raise PatchError(f"{self.out} holds a training with another recipe; name another --out folder.")
+            self.trainer.restore(tensors, facts)
+        self.at = self.trainer.step
+        self.began -= self.trainer.seconds
+        if int(agree(torch.tensor(self.at, device=self.trainer.fabric.device))) != self.at:
+            raise UsageError(f"{self.out} is not the same folder on every machine; name one that all of them share.")
         if self.writes and (self.out / LOG).is_file():
-            lines = (self.out / LOG).read_text().splitlines()
-            kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= self.trainer.step]
-            (self.out / LOG).write_text("".join(line + "\n" for line in kept))
+            self._cut_log()
 
-    def log(self, row: dict[str, float]) -> None:
+    def _cut_log(self) -> None:
+        lines = (self.out / LOG).read_text().splitlines()
+        kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= self.at]
+        temporary = self.out / f"{LOG}.tmp"
+        temporary.write_text("".join(f"{line}\n" for line in kept))
+        os.replace(temporary, self.out / LOG)
+
+    def told(self, terms: dict[str, Tensor]) -> None:
+        """Log a step, if its turn has come."""
+        now, t = time.monotonic(), self.trainer
+        t.seconds = now - self.began
+        if not self.writes or (t.step % self.log_steps and t.step != t.recipe.steps):
+            return
+        speed = (t.step - self.at) * t.recipe.batch / max(now - self.marked, 1e-9)
+        self.marked, self.at = now, t.step
+        row = {name: float(x) for name, x in terms.items()}
+        self._log({"sounds_per_second": speed, **row, "skipped": t.skipped})
+        left = (t.recipe.steps - t.step) * t.recipe.batch / speed
+        self.on_progress(Progress(t.step, t.recipe.steps, speed, left, next(iter(row.values()))))
+
+    def validated(self, validate: Validate) -> None:
+        """Log what ``validate`` says of the averaged weights; whatever it draws leaves the training as it is."""
         if self.writes:
+            began = time.monotonic()
+            with seeded(self.trainer.recipe.seed), torch.no_grad():
+                self._log(validate(self.trainer.average))
+            self.marked += time.monotonic() - began
+
+    def _log(self, row: dict[str, float]) -> None:
+        finite = {name: value if math.isfinite(value) else None for name, value in row.items()}
+        line = json.dumps({"step": self.trainer.step, **finite, "seconds": round(self.trainer.seconds, 1)})
+        try:
             with (self.out / LOG).open("a") as file:
-                file.write(json.dumps({**row, "seconds": round(self.trainer.seconds, 1)}) + "\n")
+                file.write(f"{line}\n")
+        except OSError as error:
+            raise OutputError(f"{self.out / LOG} cannot be written ({error.strerror}); make room.") from error
+
+    def save_if_due(self) -> None:
+        if time.monotonic() - self.saved > 60 * self.save_minutes:
+            self.save()
 
     def save(self) -> None:
-        if not self.writes:
-            return
-        t = self.trainer
-        facts = {**self.facts, "step": t.step, "seconds": t.seconds, "skipped": t.skipped}
-        checkpoint.save(self.out / STATE, t.tensors(), facts)
-        checkpoint.save(self.out / MODEL, t.averaged.module.state_dict(), facts)
+        """Write the state and the model."""
+        began, t = time.monotonic(), self.trainer
+        if self.writes:
+            facts = {**self.facts, "step": t.step, "seconds": t.seconds, "skipped": t.skipped}
+            checkpoint.save(self.out / STATE, t.tensors(), facts)
+            checkpoint.save(self.out / MODEL, t.average.state_dict(), facts)
+        self.saved = time.monotonic()
+        self.marked += self.saved - began

@@ -13,7 +13,8 @@ from unsynth.distributed import total, world
 
 
 class BatchNorm(nn.Module):
-    """Batch normalisation over the global batch: with several processes, mean and variance are those of all of them.
+    """Batch normalisation over the global batch: with several processes, mean and variance are those of all of
+    them (each has as many rows).
 
     (torch's own synchronised one needs a GPU.) Source: Ioffe and Szegedy, "Batch Normalization",
     https://arxiv.org/abs/1502.03167, algorithm 1.
@@ -39,14 +40,17 @@ class BatchNorm(nn.Module):
         if not self.training or world() == 1:
             statistics = self.mean, self.variance, self.weight, self.bias
             return F.batch_norm(x, *statistics, self.training, self.momentum, self.epsilon)
-        axes = [0, *range(2, x.ndim)]
-        count = total(torch.tensor(float(x.numel() // x.shape[1]), device=x.device))
-        sums = total(torch.stack([x.float().sum(axes), x.float().square().sum(axes)])) / count
-        mean, variance = sums[0], sums[1] - sums[0].square()
+        wide = x.float()
+        shape, axes = (1, -1, *(1 for _ in range(x.ndim - 2))), [0, *range(2, x.ndim)]
+        count = world() * x.numel() // x.shape[1]
+        mean = total(wide.sum(axes)) / count
+        centred = wide - mean.view(shape)
+        variance = total(centred.square().sum(axes)) / count
         with torch.no_grad():
             self.mean.lerp_(mean, self.momentum)
             self.variance.lerp_(variance * count / (count - 1), self.momentum)
-        return F.batch_norm(x, mean, variance, self.weight, self.bias, False, 0.0, self.epsilon)
+        scale = self.weight * (variance + self.epsilon).rsqrt()
+        return (centred * scale.view(shape) + self.bias.view(shape)).to(x.dtype)
 
 
 def positions(length: int, channels: int, device: torch.device | None = None, longest: float = 1000.0) -> Tensor:
@@ -92,9 +96,7 @@ class Residual(nn.Module):
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
-        self.layers = nn.Sequential(
-            nn.LayerNorm(width), nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width)
-        )
+        self.layers = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.layers(x)

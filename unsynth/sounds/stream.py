@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 
 import torch
 
@@ -39,8 +40,10 @@ class Stream:
         device: torch.device | str = "cpu",
     ) -> None:
         if batch % world:
-            raise UsageError(f"A batch of {batch} cannot be shared by {world} processes; make it a multiple of {world}.")
-        self.synth, self.batch, self.rank, self.first, self.device = synth, batch, rank, first, device
+            raise UsageError(
+                f"A batch of {batch} cannot be shared by {world} processes; make it a multiple of {world}."
+            )
+        self.synth, self.batch, self.rank, self.first, self.device = synth, batch, rank, first, torch.device(device)
         self.rows = batch // world
 
     def at(self, step: int) -> Batch:
@@ -50,8 +53,14 @@ class Stream:
         with torch.no_grad():
             return Batch(ids, params, self.synth.render(params, ids))
 
-    def since(self, step: int) -> Iterator[Batch]:
-        """The batches from ``step`` on, each rendered while the one before it is used."""
+    def since(self, step: int) -> Generator[Batch]:
+        """The batches from ``step`` on, each rendered while the one before it is used.
+
+        (Where torch has several threads of the CPU, each is rendered when it is asked for, on all of them: a render
+        beside them would change how many threads MKL's sums are split over, and with that their last bits.)
+        """
+        if self.device.type == "cpu" and torch.get_num_threads() > 1:
+            yield from map(self.at, count(step))
         with ThreadPoolExecutor(1) as pool:
             coming = pool.submit(self.at, step)
             while True:
