@@ -99,12 +99,12 @@ def parse(options: dict[str, Any], settings: Sequence[str] = ()) -> tuple[Recipe
     parser = _parser()
     with _explained():
         chosen = _chosen(parser, options, settings)
-        plain = yaml.safe_load(parser.dump(chosen, skip_none=False))
+        plain = yaml.safe_load(parser.dump(chosen, skip_unset=False))
 
     def made(part: str) -> Callable[[Any], Any]:
         def make(argument: Any) -> Any:
             with _explained():
-                return parser.instantiate_classes(Namespace({part: chosen[part]}))[part](argument)
+                return parser.instantiate(Namespace({part: chosen[part]}))[part](argument)
 
         return make
 

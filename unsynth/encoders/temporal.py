@@ -1,4 +1,4 @@
-"""Residual convolutions over time, with the front end's bands as channels: the cheapest strong encoder on a CPU."""
+"""Residual convolutions over time with the front end's bands as channels: the cheapest strong encoder on a CPU."""
 
 from __future__ import annotations
 

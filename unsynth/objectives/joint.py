@@ -88,7 +88,7 @@ class VICReg(Criterion):
             "variance": (variance_term(a) + variance_term(p)) / 2,
             "covariance": covariance_term(a) + covariance_term(p),
         }
-        return {"loss": sum(self.weights[k] * v for k, v in terms.items()), **terms}
+        return {"loss": torch.stack([self.weights[k] * v for k, v in terms.items()]).sum(), **terms}
 
 
 @final
@@ -125,7 +125,9 @@ class Contrastive(Criterion):
 
 class _Predictor(nn.Sequential):
     def __init__(self, into: int, out: int, hidden: int, blocks: int) -> None:
-        super().__init__(nn.Linear(into, hidden), *(Residual(hidden, hidden) for _ in range(blocks)), nn.Linear(hidden, out))
+        super().__init__(
+            nn.Linear(into, hidden), *(Residual(hidden, hidden) for _ in range(blocks)), nn.Linear(hidden, out)
+        )
 
 
 @final

@@ -49,7 +49,9 @@ class Jade:
             self._learn(factors[won], crossovers[won])
         return population
 
-    def _breed(self, population: Solution, archive: Params, generator: torch.Generator) -> tuple[Params, Tensor, Tensor]:
+    def _breed(
+        self, population: Solution, archive: Params, generator: torch.Generator
+    ) -> tuple[Params, Tensor, Tensor]:
         x = population.params
         n, d = x.shape
         factors = self._cauchy(n, generator)
