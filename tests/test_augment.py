@@ -1,4 +1,4 @@
-"""Augmentations: each does what its name says to a known sound, to some sounds, and always the same by its generator."""
+"""Augmentations: each does what its name says, to some of the sounds, and always the same by its generator."""
 
 import math
 

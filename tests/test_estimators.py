@@ -6,7 +6,9 @@ from torch import nn
 from toy import Toy
 
 from unsynth.base import Batch, Budget, Encoder, Problem, Solution, UsageError
+from unsynth.estimators.flow import Flow, _paired, params_from, states
 from unsynth.estimators.regression import Regression, params_error
+from unsynth.params import Param, ParamSpec
 from unsynth.search.draw import Draw
 from unsynth.synths import synth
 
@@ -84,3 +86,70 @@ def test_a_draw_renders_what_the_estimator_says_and_counts_it():
     found = Draw(model, 8)(problem, Solution(torch.empty(0, 3), torch.empty(0)))
     assert problem.renders == 1  # eight times the same
     assert torch.allclose(found.params[0, :2], torch.tensor([0.3, 0.6]), atol=0.1)
+
+
+# The flow
+
+CHOICES = ParamSpec(
+    "choices",
+    [Param("level"), Param("wave", 0, 2, kind="categorical", choices=("sine", "saw", "square")), Param("tune")],
+)
+
+
+def test_the_flow_sees_parameters_without_loss():
+    params = torch.rand(500, 3, generator=torch.Generator().manual_seed(0))
+    x = states(params, CHOICES)
+    assert torch.equal(CHOICES.to_human(params_from(x, CHOICES))[:, 1], CHOICES.to_human(params)[:, 1])
+    torch.testing.assert_close(params_from(x, CHOICES)[:, ::2], params[:, ::2])
+    assert x[:, 0, 1:].abs().max() == 0
+    assert torch.allclose(x[:, 0, 0].var(), torch.tensor(1.0), atol=0.1)
+
+
+def flow_on_toys(steps, **options):
+    torch.manual_seed(0)
+    model = Flow(Toy.spec, Peak(), width=32, depth=2, blur=0.0, guidance=1.0, **options)
+    generator = torch.Generator().manual_seed(0)
+    optimizer = torch.optim.Adam(model.parameters(), 0.003)
+    model.train()
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss = model.loss(batch(generator), "all")["loss"]
+        loss.backward()
+        optimizer.step()
+    return model.eval()
+
+
+def test_a_flow_that_has_learned_nothing_does_not_move():
+    model = flow_on_toys(0)
+    field = model.field(torch.randn(4, 3, 1), torch.rand(4), torch.zeros(4), torch.randn(4, 1, 32))
+    assert field.abs().max() == 0
+
+
+@pytest.mark.parametrize(
+    "options", [{"velocity": "mse"}, {"coupling": "optimal"}], ids=["mse", "mae, optimal transport"]
+)
+def test_a_flow_draws_what_can_be_heard_and_leaves_open_what_cannot(options):
+    model = flow_on_toys(400, **options)
+    truth = torch.tensor([[0.3, 0.6, 0.5], [0.7, 0.2, 0.5]])
+    drawn = model.sample(Toy().render(truth), 64, torch.Generator().manual_seed(1))
+    assert drawn.shape == (64, 2, 3)
+    assert ((drawn >= 0) & (drawn <= 1)).all()
+    assert ((drawn.median(0).values - truth)[:, :2].abs() < 0.12).all()
+    heard, unheard = drawn.std(0)[:, :2].max(), drawn.std(0)[:, 2].min()
+    assert unheard > 0.15
+    assert heard < unheard / 1.5
+
+
+def test_draws_repeat_by_their_generator():
+    model = flow_on_toys(20)
+    target = Toy().render(torch.rand(1, 3))
+    one, again, other = (model.sample(target, 4, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
+    assert torch.equal(one, again)
+    assert not torch.equal(one, other)
+
+
+def test_optimal_coupling_makes_the_paths_no_longer():
+    begin, end = torch.randn(32, 3, 1), torch.randn(32, 3, 1)
+    paired = _paired(begin, end)
+    assert sorted(paired.tolist()) == list(range(32))
+    assert (begin[paired] - end).square().sum() < (begin - end).square().sum()

@@ -167,15 +167,8 @@ class Objective(nn.Module, ABC):
         """Terms to log, of which ``loss`` is the one that the player makes small."""
 
 
-class Estimator(nn.Module, ABC):
-    """Audio to draws of parameters. Trained as an :class:`Objective` is."""
-
-    def players(self) -> Mapping[str, nn.Module]:
-        return {"all": self}
-
-    @abstractmethod
-    def loss(self, batch: Batch, player: str) -> dict[str, Tensor]:
-        """Terms to log, of which ``loss`` is made small."""
+class Estimator(Objective):
+    """An objective that learns to draw parameters for sounds."""
 
     @abstractmethod
     def sample(self, audio: Audio, n: int, generator: torch.Generator) -> Float[Tensor, "n batch param"]:

@@ -45,6 +45,8 @@ class Recipe:
         ema: decay of the averaged weights, which are what is evaluated and kept.
         precision: as Lightning Fabric names them; bf16-mixed is 32-true on a GPU that has no bfloat16.
         initialise: xavier draws all linear maps and filters anew (Glorot and Bengio, 2010); torch leaves them.
+        augment: how likely each effect of :class:`unsynth.sounds.augment.Augment` changes a sound; 0 leaves all alone.
+        untouched: share of the batch that no effect touches.
         compiled: whether the loss goes through torch.compile.
         seed: of the weights and of whatever a step draws.
         first: training sounds to leave out at the beginning.
@@ -63,6 +65,8 @@ class Recipe:
     ema: float = 0.999
     precision: Literal["32-true", "bf16-mixed"] = "bf16-mixed"
     initialise: Literal["torch", "xavier"] = "torch"
+    augment: float = 0.0
+    untouched: float = 0.5
     compiled: bool = False
     seed: int = 0
     first: int = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -15,6 +16,7 @@ from unsynth.base import Batch, Objective, PatchError
 from unsynth.distributed import average_gradients
 from unsynth.optimizers import groups, peaks, rate
 from unsynth.recipe import Recipe, build, seeded
+from unsynth.sounds.augment import Augment
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -57,6 +59,7 @@ class Trainer:
         self.optimizers = {
             name: recipe.optimizer(groups(player, recipe.weight_decay)) for name, player in self.players.items()
         }
+        self.augment = Augment(recipe.augment, recipe.untouched) if recipe.augment else None
         self.peaks = {k: peaks(o) for k, o in self.optimizers.items()}
         average = partial(average_into, decay=recipe.ema)
         self.averaged = AveragedModel(self.objective, multi_avg_fn=average, use_buffers=True).eval()
@@ -71,6 +74,8 @@ class Trainer:
         """One step of every player; the terms of their losses, by name (``player/term`` with several players)."""
         told: dict[str, Tensor] = {}
         with seeded(self.recipe.seed, self.step + 1, self.fabric.global_rank):
+            if self.augment:
+                batch = replace(batch, audio=self.augment(batch.audio))
             for name in self.players:
                 prefix = f"{name}/" if len(self.players) > 1 else ""
                 told |= {prefix + k: v for k, v in self._move(name, batch).items()}

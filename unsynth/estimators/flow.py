@@ -1,8 +1,8 @@
 """Rectified flow from noise to the parameters of a sound: as many different answers as are asked for.
 
 One token per parameter in a transformer that reads the tokens of the sound. Sources: Liu et al., "Flow Straight and
-Fast", https://arxiv.org/abs/2209.03003, eq. 1; Hayes et al., "Audio synthesizer inversion in symmetric parameter spaces with
-approximately equivariant flow matching" (ISMIR 2025), section 3; Peebles and Xie, "Scalable Diffusion Models with
+Fast", https://arxiv.org/abs/2209.03003, eq. 1; Hayes et al., "Audio synthesizer inversion in symmetric parameter spaces
+with approximately equivariant flow matching" (ISMIR 2025), section 3; Peebles and Xie, "Scalable Diffusion Models with
 Transformers", https://arxiv.org/abs/2212.09748, section 3.2 (adaLN-Zero).
 """
 
@@ -123,7 +123,7 @@ class Flow(Estimator):
         self.register_buffer("mask", mask, persistent=False)
         self.into = nn.Parameter(torch.randn(len(spec), mask.shape[1], width) * mask.sum(1)[:, None, None] ** -0.5)
         self.which = nn.Parameter(torch.randn(len(spec), width) * 0.5)
-        self.hear = nn.Sequential(nn.LayerNorm(encoder.channels), nn.Linear(encoder.channels, width))
+        self.hear = nn.Linear(encoder.channels, width)
         self.unheard = nn.Parameter(torch.randn(1, 1, width) * 0.02)
         self.when = nn.Sequential(nn.Linear(2 * width, width), nn.SiLU(), nn.Linear(width, width))
         self.blocks = nn.ModuleList(_Block(width, heads) for _ in range(depth))
