@@ -40,7 +40,7 @@ class Silent(Encoder):
 
 
 def knows(data):
-    """The velocity predicted by a denoiser that knows the data: of z = alpha x + sigma e, v = (alpha z - x) / sigma."""
+    """The velocity as predicted with the data known: of z = alpha x + sigma e, v = (alpha z - x) / sigma."""
 
     def predict(z, t):
         alpha, sigma = schedule(t[:, None, None])
