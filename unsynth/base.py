@@ -97,7 +97,7 @@ class Frontend(nn.Module, ABC):
     bands: int
     frame_rate: float
 
-    def forward(self, audio: Audio) -> Float[Tensor, "batch {self.bands} frame"]:
+    def forward(self, audio: Audio) -> Float[Tensor, "batch band frame"]:
         """Frames of each sound of one sample or more, always in float32 (under autocast too).
 
         Raises:
@@ -111,7 +111,7 @@ class Frontend(nn.Module, ABC):
             return self.analyse(audio.float())
 
     @abstractmethod
-    def analyse(self, audio: Audio) -> Float[Tensor, "batch {self.bands} frame"]:
+    def analyse(self, audio: Audio) -> Float[Tensor, "batch band frame"]:
         """What ``forward`` returns, for sounds of at least one sample in float32."""
 
 
@@ -156,6 +156,7 @@ class Objective(nn.Module, ABC):
     """
 
     encoder: Encoder  # what is learned
+    start: str = ""  # path of a checkpoint with whose encoder's weights a training begins
 
     def players(self) -> Mapping[str, nn.Module]:
         """Modules with the parameters of each player; one player owns everything unless an objective says otherwise."""
@@ -164,6 +165,21 @@ class Objective(nn.Module, ABC):
     @abstractmethod
     def loss(self, batch: Batch, player: str) -> dict[str, Tensor]:
         """Terms to log, of which ``loss`` is the one that the player makes small."""
+
+
+class Estimator(nn.Module, ABC):
+    """Audio to draws of parameters. Trained as an :class:`Objective` is."""
+
+    def players(self) -> Mapping[str, nn.Module]:
+        return {"all": self}
+
+    @abstractmethod
+    def loss(self, batch: Batch, player: str) -> dict[str, Tensor]:
+        """Terms to log, of which ``loss`` is made small."""
+
+    @abstractmethod
+    def sample(self, audio: Audio, n: int, generator: torch.Generator) -> Float[Tensor, "n batch param"]:
+        """``n`` draws of the parameters of each sound, in [0, 1]."""
 
 
 Distance = Callable[[Audio], Float[Tensor, " batch"]]

@@ -146,7 +146,8 @@ def fit(
         The objective with the averaged weights, in ``eval()``.
 
     Raises:
-        PatchError: ``out`` holds a training with another recipe.
+        PatchError: ``out`` holds a training with another recipe, or the checkpoint to start from has another encoder.
+        NotFoundError: the checkpoint to start from is not there.
         OutputError: ``out`` cannot be written.
         UsageError: the devices are not there, or ``out`` is another folder on each machine.
         KeyboardInterrupt: Ctrl-C or SIGTERM, after everything was saved.

@@ -89,11 +89,12 @@ class RelativeLogMel(Frontend):
         scale: float = 25.0,
     ) -> None:
         super().__init__()
-        self.resolution, self.rate, self.reach = (n_fft, hop, mels), rate, reach
-        self.bands, self.frame_rate, self.offset, self.scale = mels, rate / hop, offset, scale
+        self.mel = LogMel(n_fft, hop, mels, rate, offset=0.0, scale=1.0)
+        self.bands, self.frame_rate = mels, rate / hop
+        self.reach, self.offset, self.scale = reach, offset, scale
 
     def analyse(self, audio: Audio) -> Decibels:
-        decibels = log_mel(audio, self.resolution, self.rate)
+        decibels = self.mel(audio)
         under = (decibels - decibels.amax((1, 2), keepdim=True)).clamp(min=-self.reach)
         return (under + self.offset) / self.scale
 

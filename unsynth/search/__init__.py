@@ -26,13 +26,22 @@ def _retrieve(synth: Synth, seed: int) -> Search:
     return Retrieve(best_index(synth))
 
 
+def _embedding(synth: Synth, seed: int) -> Search:
+    from unsynth.search.embedding import Embedding, feature
+    from unsynth.search.index import best_index
+    from unsynth.space import best_space
+
+    space = best_space(synth)
+    return Embedding(space, best_index(synth, feature(space)), seed=seed)
+
+
 def _chain(synth: Synth, seed: int) -> Search:
-    """Retrieval, then evolution of the nearest, then of other starts, so that there are several answers."""
+    """Retrieval, then evolution of the nearest, then of those that lost, so that there are several answers."""
     from unsynth.search.chain import Chain
     from unsynth.search.diverse import Alternatives
     from unsynth.search.genetic import Genetic
 
-    return Chain(_retrieve(synth, seed), Genetic(until=0.15, seed=seed), Alternatives(seed=seed))
+    return Chain(_retrieve(synth, seed), Genetic(until=0.1, seed=seed), Alternatives(seed=seed))
 
 
 def _genetic(synth: Synth, seed: int) -> Search:
@@ -58,6 +67,7 @@ def _gradient(synth: Synth, seed: int) -> Search:
 
 METHODS: dict[str, Callable[[Synth, int], Search]] = {
     "chain": _chain,
+    "embedding": _embedding,
     "retrieve": _retrieve,
     "refine": _refine,
     "genetic": _genetic,
