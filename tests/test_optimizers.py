@@ -48,7 +48,7 @@ def test_slow_parameters_are_a_group_of_their_own_and_frozen_ones_in_none():
     found = groups(model, 0.1)
     assert [[p is model[1].weight for p in group["params"]] for group in found] == [[], [False], [True]]
     assert peaks(torch.optim.AdamW(found, lr=0.01)) == [0.01, 0.01, 0.001]
-    assert peaks(torch.optim.AdamW(found, lr=0.0001)) == [0.0001] * 3
+    assert peaks(torch.optim.AdamW(groups(model, 0.1), lr=0.0001)) == [0.0001] * 3
 
 
 def test_lars_by_hand():

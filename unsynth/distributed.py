@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.distributed.nn import functional as collectives
+from torch.autograd import Function
 
 
 def rank() -> int:
@@ -28,12 +29,12 @@ def gather(x: Tensor) -> Tensor:
 
     Shape: ``(batch, *)`` in, ``(world * batch, *)`` out.
     """
-    return x if world() == 1 else torch.cat(collectives.all_gather(x.contiguous()))
+    return x if world() == 1 else _Gather.apply(x)
 
 
 def total(x: Tensor) -> Tensor:
     """``x`` summed over the processes; differentiable."""
-    return x if world() == 1 else collectives.all_reduce(x)
+    return x if world() == 1 else _Total.apply(x)
 
 
 def agree(x: Tensor) -> Tensor:
@@ -69,6 +70,38 @@ def average_gradients(parameters: Sequence[Tensor]) -> None:
         if user:
             p.grad = torch.zeros_like(p) if p.grad is None else p.grad
             p.grad.copy_((torch.view_as_complex(mean.view(-1, 2)) if p.is_complex() else mean).view_as(p))
+
+
+class _Total(Function):
+    """The sum over the processes, whose gradient is the sum of theirs."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return _summed(x)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return _summed(gradient)
+
+
+class _Gather(Function):
+    """The rows of all processes; each gets the sum of what they say of its own."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        rows = [torch.empty_like(x, memory_format=torch.contiguous_format) for _ in range(world())]
+        dist.all_gather(rows, x.contiguous())
+        return torch.cat(rows)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return _summed(gradient).chunk(world())[rank()]
+
+
+def _summed(x: Tensor) -> Tensor:
+    x = x.clone(memory_format=torch.contiguous_format)
+    dist.all_reduce(x)
+    return x
 
 
 def _real(x: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 import signal
@@ -69,6 +70,7 @@ def place(recipe: Recipe, device: str, devices: int, nodes: int) -> Fabric:
         )
     poor = known[device] == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False)
     precision = "32-true" if poor else recipe.precision
+    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
     fabric = Fabric(accelerator=known[device], devices=devices, num_nodes=nodes, precision=precision)
     fabric.launch()
     return fabric
