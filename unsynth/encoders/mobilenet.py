@@ -43,7 +43,7 @@ def rounded(channels: float, multiple: int = 8) -> int:
 
 
 class Depthwise(nn.Conv2d):
-    """A convolution of each channel by itself; on a CPU always in float32, whose gradient is 4 times as fast there.
+    """A convolution of each channel by itself; on a CPU in float32, whose gradient is 2 to 4 times as fast there.
 
     Shape: ``(batch, channel, band, frame)`` in, ``(batch, channel, ceil(band / stride), ceil(frame / stride))`` out.
     """
