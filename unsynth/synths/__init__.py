@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from unsynth.base import Synth, UsageError
+from unsynth.errors import UsageError
+
+if TYPE_CHECKING:  # worker processes import this package, and do without torch
+    from unsynth.base import Synth
 
 
 def _voice() -> Synth:
@@ -13,7 +17,13 @@ def _voice() -> Synth:
     return Voice()
 
 
-SYNTHS: dict[str, Callable[[], Synth]] = {"voice": _voice}
+def _dexed() -> Synth:
+    from unsynth.synths.dexed import Dexed
+
+    return Dexed()
+
+
+SYNTHS: dict[str, Callable[[], Synth]] = {"voice": _voice, "dexed": _dexed}
 
 
 def synth(name: str) -> Synth:
