@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
+from importlib.metadata import version
 from typing import Any
 
 import soundfile
@@ -11,7 +12,9 @@ import torch
 
 from unsynth import __version__
 from unsynth.native import instruction_sets, threads
+from unsynth.presets.dexed import banks
 from unsynth.search.index import own, shipped
+from unsynth.synths import dexed
 from unsynth.synths.voice import Voice, available
 
 MEND = {  # what may be missing: (what that means, the command)
@@ -20,6 +23,7 @@ MEND = {  # what may be missing: (what that means, the command)
         "pip install --force-reinstall --no-deps .",
     ),
     "mp3": ("This libsndfile reads no mp3; run", "pip install --upgrade soundfile"),
+    "dexed": ("The synth dexed has no engine; run", dexed.INSTALL),
     "index": ("There is no index of sounds, so searches start from random ones; run", "unsynth index build"),
 }
 
@@ -31,7 +35,7 @@ def examine() -> Json:
     backends = available()
     formats = sorted(soundfile.available_formats())
     index = [str(path) for path in (own(Voice()), shipped(Voice())) if path.is_file()]
-    have = {"native": "native" in backends, "mp3": "MP3" in formats, "index": bool(index)}
+    have = {"native": "native" in backends, "mp3": "MP3" in formats, "dexed": dexed.installed(), "index": bool(index)}
     return {
         "unsynth": __version__,
         "python": platform.python_version(),
@@ -44,6 +48,8 @@ def examine() -> Json:
         "instruction_sets": instruction_sets(),
         "threads": threads(),
         "audio_formats": formats,
+        "dexed": version("dexed-py") if dexed.installed() else None,
+        "dx7_banks": list(map(str, banks())),
         "index": index,
         "missing": [{"what": what, "why": MEND[what][0], "fix": MEND[what][1]} for what in MEND if not have[what]],
     }

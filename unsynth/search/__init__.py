@@ -26,13 +26,22 @@ def _retrieve(synth: Synth, seed: int) -> Search:
     return Retrieve(best_index(synth))
 
 
+def _start(synth: Synth, seed: int) -> Search:
+    """Retrieval where there is an index of the synth, else the best of random patches for a while."""
+    from unsynth.search.index import own, shipped
+    from unsynth.search.sample import Sample
+
+    indexed = own(synth).is_file() or shipped(synth).is_file()
+    return _retrieve(synth, seed) if indexed else Sample(seed=seed, batch=32, until=0.75)
+
+
 def _chain(synth: Synth, seed: int) -> Search:
     """Retrieval, then evolution of the nearest, then of other starts, so that there are several answers."""
     from unsynth.search.chain import Chain
     from unsynth.search.diverse import Alternatives
     from unsynth.search.genetic import Genetic
 
-    return Chain(_retrieve(synth, seed), Genetic(until=0.15, seed=seed), Alternatives(seed=seed))
+    return Chain(_start(synth, seed), Genetic(until=0.15, seed=seed), Alternatives(seed=seed))
 
 
 def _genetic(synth: Synth, seed: int) -> Search:
@@ -46,14 +55,14 @@ def _refine(synth: Synth, seed: int) -> Search:
     from unsynth.search.chain import Chain
     from unsynth.search.evolve import Evolve
 
-    return Chain(_retrieve(synth, seed), Evolve(sigma=0.05, seed=seed))
+    return Chain(_start(synth, seed), Evolve(sigma=0.05, seed=seed))
 
 
 def _gradient(synth: Synth, seed: int) -> Search:
     from unsynth.search.chain import Chain
     from unsynth.search.gradient import Gradient
 
-    return Chain(_retrieve(synth, seed), Gradient())
+    return Chain(_start(synth, seed), Gradient())
 
 
 METHODS: dict[str, Callable[[Synth, int], Search]] = {

@@ -23,6 +23,7 @@ from torch import Tensor
 from unsynth.base import Audio, NotFoundError, OutputError, PatchError, SoundIds, Synth
 from unsynth.frontends.mel import log_mel
 from unsynth.native import torch_on_one_thread
+from unsynth.presets import data_folder
 from unsynth.sounds.ids import params_of, train_ids
 
 FORMAT = "unsynth.index/1"
@@ -31,7 +32,6 @@ RANGE_DB = 80.0
 FITTED_ON = 8192  # sounds that the projection is fitted on
 EDGES = (0, 1, 2, 3, 5, 8, 12, 18, 26, 36, 48, 64, 84, 110, 142, 180, 226, 280, 340)  # first frame of each segment
 WEIGHTS = Path(__file__).parent.parent / "weights"
-OWN = "UNSYNTH_DATA"  # environment variable: folder of the indexes that this user built
 
 Features = Float[Tensor, "batch feature"]
 
@@ -112,9 +112,8 @@ class Index:
 
 
 def own(synth: Synth) -> Path:
-    """Where this user's own index of a synth is kept: in $UNSYNTH_DATA, or ~/.local/share/unsynth."""
-    folder = os.environ.get(OWN) or Path.home() / ".local" / "share" / "unsynth"
-    return Path(folder) / f"{synth.name}-index.safetensors"
+    """Where this user's own index of a synth is kept."""
+    return data_folder() / f"{synth.name}-index.safetensors"
 
 
 def shipped(synth: Synth) -> Path:

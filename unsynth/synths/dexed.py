@@ -2,7 +2,7 @@
 
 Every number of a DX7 voice is a parameter. ``NUMBERS`` has them in the order of the voice's system exclusive message
 (VCED); the spec has the note first, then what concerns the whole voice, then operator 1 to 6. Source: Yamaha, "DX7
-Digital Programmable Algorithm Synthesizer Owner's Manual" (1983), "MIDI data format", tables 1 and 2.
+Digital Programmable Algorithm Synthesizer Owner's Manual" (1983), "MIDI data format".
 """
 
 from __future__ import annotations

@@ -20,10 +20,11 @@ class Engine:
     def __init__(self) -> None:
         import dexed  # pyright: ignore[reportMissingImports]
 
-        self._dexed: Any = dexed._dexed.DexedSynth
+        self._dexed: Any = dexed
 
     def __call__(self, row: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         *voice, note, velocity, held = row.tolist()
-        synth = self._dexed(float(RATE), 0)  # a fresh one takes 0.05 ms, and has no past
-        synth.load_sysex(bytes(round(number) for number in voice) + NAME + ALL_OPERATORS_ON)
+        data = bytes(round(number) for number in voice) + NAME + ALL_OPERATORS_ON
+        synth = self._dexed.DexedSynth(RATE)  # a fresh one takes 0.05 ms, and has no past
+        synth.load_patch(self._dexed.Patch.from_sysex(data))
         return synth.render(round(note), round(velocity), held, SECONDS)
