@@ -33,8 +33,20 @@ def _dexed_prior() -> Prior:
     return random_patches()
 
 
-EXPORTS: dict[str, Export] = {"dexed": _dexed}
+def _surge(title: str, stems: list[str], params: Params) -> dict[str, bytes]:
+    from unsynth.presets.fxp import export
+
+    return export(title, stems, params)
+
+
+def _surge_prior() -> Prior:
+    from unsynth.presets.fxp import random_patches
+
+    return random_patches()
+
+
+EXPORTS: dict[str, Export] = {"dexed": _dexed, "surge": _surge}
 """Preset files of candidates, best first: from the target's name, the candidates' file names and their parameters."""
 
-PRIORS: dict[str, Callable[[], Prior]] = {"dexed": _dexed_prior}
+PRIORS: dict[str, Callable[[], Prior]] = {"dexed": _dexed_prior, "surge": _surge_prior}
 """Random patches that are worth a render, for synths whose uniform ones are not."""

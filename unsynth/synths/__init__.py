@@ -23,7 +23,13 @@ def _dexed() -> Synth:
     return Dexed()
 
 
-SYNTHS: dict[str, Callable[[], Synth]] = {"voice": _voice, "dexed": _dexed}
+def _surge() -> Synth:
+    from unsynth.synths.surge import Surge
+
+    return Surge()
+
+
+SYNTHS: dict[str, Callable[[], Synth]] = {"voice": _voice, "dexed": _dexed, "surge": _surge}
 
 
 def synth(name: str) -> Synth:
