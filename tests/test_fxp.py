@@ -210,9 +210,7 @@ def test_a_choice_that_the_spec_has_not_is_named():
         surge.to_params(torch.tensor([raw]))
 
 
-# The engine's names of parameters, told independently of surge.json
-
-OF_SCENE = {
+OF_SCENE = {  # the engine's names of parameters to a file's, told independently of surge.json
     "noise_colour": "noisecol", "keytrack_root": "ktrkroot", "width": "pan2", "f2_cutoff_is_offset": "f2_cf_is_offset",
     "filterblock_configuration": "fb_config", "filter_balance": "f_balance",
 }  # fmt: skip

@@ -11,10 +11,11 @@ import soundfile
 import torch
 
 from unsynth import __version__
+from unsynth.base import UsageError
 from unsynth.native import instruction_sets, threads
 from unsynth.presets.dexed import banks
 from unsynth.search.index import own, shipped
-from unsynth.synths import dexed
+from unsynth.synths import dexed, surge_engine
 from unsynth.synths.voice import Voice, available
 
 MEND = {  # what may be missing: (what that means, the command)
@@ -24,6 +25,7 @@ MEND = {  # what may be missing: (what that means, the command)
     ),
     "mp3": ("This libsndfile reads no mp3; run", "pip install --upgrade soundfile"),
     "dexed": ("The synth dexed has no engine; run", dexed.INSTALL),
+    "surge": ("The synth surge has no engine", surge_engine.INSTALL),
     "index": ("There is no index of sounds, so searches start from random ones; run", "unsynth index build"),
 }
 
@@ -35,7 +37,13 @@ def examine() -> Json:
     backends = available()
     formats = sorted(soundfile.available_formats())
     index = [str(path) for path in (own(Voice()), shipped(Voice())) if path.is_file()]
-    have = {"native": "native" in backends, "mp3": "MP3" in formats, "dexed": dexed.installed(), "index": bool(index)}
+    have = {
+        "native": "native" in backends,
+        "mp3": "MP3" in formats,
+        "dexed": dexed.installed(),
+        "surge": bool(_surge()),
+        "index": bool(index),
+    }
     return {
         "unsynth": __version__,
         "python": platform.python_version(),
@@ -49,6 +57,7 @@ def examine() -> Json:
         "threads": threads(),
         "audio_formats": formats,
         "dexed": version("dexed-py") if dexed.installed() else None,
+        "surge": _surge(),
         "dx7_banks": list(map(str, banks())),
         "index": index,
         "missing": [{"what": what, "why": MEND[what][0], "fix": MEND[what][1]} for what in MEND if not have[what]],
@@ -61,6 +70,13 @@ def describe(facts: Json) -> str:
     lines = [f"{name.replace('_', ' '):22}{value or 'none'}" for name, value in told.items()]
     mend = [f"{missing['why']}: {missing['fix']}" for missing in facts["missing"]]
     return "\n".join([*lines, "", *(mend or ["Nothing is missing."])])
+
+
+def _surge() -> str | None:
+    try:
+        return surge_engine.available()
+    except UsageError:
+        return None
 
 
 def _in_use() -> str:

@@ -113,9 +113,9 @@ class Plugin:
         note, velocity, hold = row[-PLAYED:].tolist()
         chunk = build(to_preset(row.tolist()))[HEADER.size :]
         self._plugin.preset_data = vst_preset(self._class, chunk)
-        self._plugin([], SETTLE, RATE)
+        self._plugin([], duration=SETTLE, sample_rate=RATE)
         keys = [([0x90, round(note), round(velocity)], 0.0), ([0x80, round(note), 0], hold)]
-        return self._plugin(keys, SECONDS, RATE, reset=False).mean(0)[:SAMPLES]
+        return self._plugin(keys, duration=SECONDS, sample_rate=RATE, reset=False).mean(0)[:SAMPLES]
 
 
 def vst_preset(plugin: bytes, state: bytes) -> bytes:
