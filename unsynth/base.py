@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, final
 
 import torch
 from jaxtyping import Float, Int64
-from torch import Tensor
+from torch import Tensor, nn
 
 from unsynth.errors import (
     BatchError as BatchError,
@@ -48,6 +48,9 @@ from unsynth.params import ParamSpec
 SoundIds = Int64[Tensor, " batch"]
 Params = Float[Tensor, "batch param"]  # unit interval
 Audio = Float[Tensor, "batch time"]  # mono, float32, nominally within [-1, 1]
+Frames = Float[Tensor, "batch band frame"]
+Tokens = Float[Tensor, "batch token channel"]
+Vector = Float[Tensor, "batch dim"]
 
 
 class Synth(ABC):
@@ -69,6 +72,116 @@ class Synth(ABC):
 
         Shape: ``(batch, param)`` and ``(batch,)`` in, ``(batch, round(rate * seconds))`` out.
         """
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Sounds with the parameters that made them; all have the same number of rows."""
+
+    ids: SoundIds
+    params: Params
+    audio: Audio
+
+    def to(self, device: torch.device | str) -> Batch:
+        return Batch(*(x.to(device, non_blocking=True) for x in (self.ids, self.params, self.audio)))
+
+
+class Frontend(nn.Module, ABC):
+    """Audio to a sequence of frames of bands, on the device of the audio. Stateless, with fixed constants only.
+
+    Outputs are normalised by constants so that sounds of the Voice give about zero mean and unit variance over all
+    values; a sound's level is kept. Frame ``i`` describes the sound around ``i / frame_rate`` seconds, up to one frame.
+
+    Attributes:
+        bands: values of one frame.
+        frame_rate: frames per second.
+    """
+
+    bands: int
+    frame_rate: float
+
+    def forward(self, audio: Audio) -> Float[Tensor, "batch band frame"]:
+        """Frames of each sound of one sample or more, always in float32 (under autocast too).
+
+        Raises:
+            UnusableError: the sounds have no samples.
+
+        Shape: ``(batch, time)`` in, ``(batch, bands, frame)`` out.
+        """
+        if audio.shape[-1] == 0:
+            raise UnusableError("A sound without samples has no frames: give at least one sample.")
+        with torch.autocast(audio.device.type, enabled=False):
+            return self.analyse(audio.float())
+
+    @abstractmethod
+    def analyse(self, audio: Audio) -> Float[Tensor, "batch band frame"]:
+        """What ``forward`` returns, for sounds of at least one sample in float32."""
+
+
+class Encoder(nn.Module, ABC):
+    """Audio of any length to tokens, and to one vector.
+
+    Args:
+        dim: size of the vector.
+        channels: size of a token.
+    """
+
+    def __init__(self, dim: int, channels: int) -> None:
+        super().__init__()
+        self.dim, self.channels = dim, channels
+
+    @abstractmethod
+    def tokens(self, audio: Audio) -> Tokens:
+        """A sequence that describes the sound; a longer sound has at least as many tokens."""
+
+    @abstractmethod
+    def vector(self, tokens: Tokens) -> Vector:
+        """One vector from the tokens, however many there are."""
+
+    @final
+    def forward(self, audio: Audio) -> Vector:
+        return self.vector(self.tokens(audio))
+
+
+class ParamsEncoder(nn.Module, ABC):
+    """Parameters to one vector: the other side of the joint space."""
+
+    dim: int
+
+    @abstractmethod
+    def forward(self, params: Params) -> Vector: ...
+
+
+class Objective(nn.Module, ABC):
+    """What a training makes small. Each player has parameters, an optimiser and a loss of its own.
+
+    All parameters belong to exactly one player. A player is stepped on its own loss, in the order of ``players()``.
+    """
+
+    encoder: Encoder  # what is learned
+
+    def players(self) -> Mapping[str, nn.Module]:
+        """Modules with the parameters of each player; one player owns everything unless an objective says otherwise."""
+        return {"all": self}
+
+    @abstractmethod
+    def loss(self, batch: Batch, player: str) -> dict[str, Tensor]:
+        """Terms to log, of which ``loss`` is the one that the player makes small."""
+
+
+class Estimator(nn.Module, ABC):
+    """Audio to draws of parameters. Trained as an :class:`Objective` is."""
+
+    def players(self) -> Mapping[str, nn.Module]:
+        return {"all": self}
+
+    @abstractmethod
+    def loss(self, batch: Batch, player: str) -> dict[str, Tensor]:
+        """Terms to log, of which ``loss`` is made small."""
+
+    @abstractmethod
+    def sample(self, audio: Audio, n: int, generator: torch.Generator) -> Float[Tensor, "n batch param"]:
+        """``n`` draws of the parameters of each sound, in [0, 1]."""
 
 
 Distance = Callable[[Audio], Float[Tensor, " batch"]]

@@ -99,7 +99,7 @@ METRICS = {"MSS": mss, "wMFCC": wmfcc, "SOT": sot, "RMS": rms}
 def mfcc(audio: Float[Tensor, "batch _"]) -> Float[Tensor, "batch frame coefficient"]:
     """The 20 mel-frequency cepstral coefficients of each frame: orthonormal DCT-II over 128 mel bands in dB (ref 1)."""
     decibels = _clip_range(_decibels(_mel_spectrogram(audio, MFCC_FFT, MFCC_HOP, MFCC_MELS)))
-    return (_dct(MFCC_MELS, MFCC_COUNT).to(audio) @ decibels).mT
+    return (dct(MFCC_MELS, MFCC_COUNT).to(audio) @ decibels).mT
 
 
 def dtw(cost: Float[Tensor, "batch row column"]) -> Scores:
@@ -196,7 +196,7 @@ def _mel_to_hz(mel: np.ndarray) -> np.ndarray:
 
 
 @cache
-def _dct(size: int, count: int) -> Float[Tensor, "coefficient mel"]:
+def dct(size: int, count: int) -> Float[Tensor, "coefficient mel"]:
     """The first rows of the orthonormal DCT-II matrix."""
     angles = np.pi / size * np.outer(np.arange(count), np.arange(size) + 0.5)
     scale = np.where(np.arange(count) == 0, 1, np.sqrt(2))[:, None] / np.sqrt(size)

@@ -27,11 +27,15 @@ def _retrieve(synth: Synth, seed: int) -> Search:
 
 
 def _start(synth: Synth, seed: int) -> Search:
-    """Retrieval where there is an index of the synth, else the best of random patches for a while."""
+    """Retrieval where there is an index of the synth, else the best of random patches for a while.
+
+    An index holds uniform patches; a prior is better than those.
+    """
+    from unsynth.presets import PRIORS
     from unsynth.search.index import own, shipped
     from unsynth.search.sample import Sample
 
-    indexed = own(synth).is_file() or shipped(synth).is_file()
+    indexed = synth.name not in PRIORS and (own(synth).is_file() or shipped(synth).is_file())
     return _retrieve(synth, seed) if indexed else Sample(seed=seed, batch=32, until=0.75)
 
 

@@ -1,7 +1,8 @@
 """An index of rendered sounds by compact features: a sound is its id, so an entry is one short row of bytes.
 
-The feature of a sound is its log-mel spectrogram relative to its own maximum, averaged over time segments that widen
-after the onset, projected on the leading principal components and stored in eight bits.
+The feature of a sound is its point in a joint space, or a summary that needs no training: its log-mel spectrogram
+relative to its own maximum, averaged over time segments that widen after the onset. Either is projected on its leading
+principal components and stored in eight bits.
 """
 
 from __future__ import annotations
@@ -46,6 +47,17 @@ def summary(audio: Audio) -> Features:
 
 
 @dataclass(frozen=True)
+class Feature:
+    """What an index compares: ``of`` gives the features of sounds, ``name`` changes when they do."""
+
+    name: str
+    of: Callable[[Audio], Features]
+
+
+SUMMARY = Feature("summary", summary)
+
+
+@dataclass(frozen=True)
 class Projection:
     """Features to a few bytes: ``(features - mean) @ components / step``."""
 
@@ -76,10 +88,11 @@ class Index:
     projection: Projection
     codes: Int8[Tensor, "sound dim"]
     spec_hash: str
+    feature: Feature = SUMMARY
 
     def nearest(self, audio: Audio, k: int) -> SoundIds:
         """Ids of the ``k`` indexed sounds whose features are nearest to those of one sound ``(1, time)``."""
-        query = self.projection(summary(audio))[0]
+        query = self.projection(self.feature.of(audio))[0]
         distances = torch.empty(len(self.codes))
         for first in range(0, len(self.codes), 1 << 16):
             part = self.codes[first : first + (1 << 16)].float()
@@ -90,13 +103,13 @@ class Index:
     def save(self, path: Path) -> None:
         tensors = {"codes": self.codes, **vars(self.projection)}
         temporary = path.with_name(path.name + ".tmp")
-        metadata = {"format": FORMAT, "spec": self.spec_hash, "count": str(len(self.codes))}
+        metadata = {"format": FORMAT, "spec": self.spec_hash, "feature": self.feature.name}
         save_file({k: v.contiguous() for k, v in tensors.items()}, temporary, metadata)
         os.replace(temporary, path)
 
     @classmethod
-    def load(cls, path: Path, synth: Synth) -> Index:
-        """Read an index; NotFoundError if there is none, PatchError if it is damaged or of another synth."""
+    def load(cls, path: Path, synth: Synth, feature: Feature = SUMMARY) -> Index:
+        """Read an index; NotFoundError if there is none, PatchError if damaged or of another synth or feature."""
         if not path.is_file():
             raise NotFoundError(f"There is no index at {path}; `unsynth index build` makes one.")
         try:
@@ -107,27 +120,34 @@ class Index:
             raise PatchError(f"{path} is not a whole index; `unsynth index build` makes a new one.") from error
         if metadata.get("format") != FORMAT or metadata.get("spec") != synth.spec.hash:
             raise PatchError(f"{path} is an index of another synth or version; `unsynth index build` makes a new one.")
+        if metadata.get("feature", SUMMARY.name) != feature.name:
+            raise PatchError(f"{path} is an index by another feature; `unsynth index build` makes a new one.")
         projection = Projection(*(tensors[k] for k in ("mean", "components", "step")))
-        return cls(projection, tensors["codes"], metadata["spec"])
+        return cls(projection, tensors["codes"], metadata["spec"], feature)
 
 
-def own(synth: Synth) -> Path:
+def own(synth: Synth, feature: Feature = SUMMARY) -> Path:
     """Where this user's own index of a synth is kept."""
-    return data_folder() / f"{synth.name}-index.safetensors"
+    return data_folder() / _file(synth, feature)
 
 
-def shipped(synth: Synth) -> Path:
+def shipped(synth: Synth, feature: Feature = SUMMARY) -> Path:
     """Where the package's index of a synth is."""
-    return WEIGHTS / f"{synth.name}-index.safetensors"
+    return WEIGHTS / _file(synth, feature)
 
 
-def best_index(synth: Synth) -> Index:
+def _file(synth: Synth, feature: Feature) -> str:
+    return f"{synth.name}-index.safetensors" if feature is SUMMARY else f"{synth.name}-{feature.name}.safetensors"
+
+
+def best_index(synth: Synth, feature: Feature = SUMMARY) -> Index:
     """The user's own index, or else the one that comes with the package; NotFoundError where there is neither."""
-    return Index.load(own(synth) if own(synth).is_file() else shipped(synth), synth)
+    mine = own(synth, feature)
+    return Index.load(mine if mine.is_file() else shipped(synth, feature), synth, feature)
 
 
-def features_of(synth: Synth, ids: SoundIds) -> Features:
-    return summary(synth.render(params_of(ids, synth.spec), ids))
+def features_of(synth: Synth, ids: SoundIds, feature: Feature = SUMMARY) -> Features:
+    return feature.of(synth.render(params_of(ids, synth.spec), ids))
 
 
 def build(
@@ -135,6 +155,7 @@ def build(
     synth: Synth,
     count: int,
     *,
+    feature: Feature = SUMMARY,
     dim: int = 64,
     fitted_on: int | None = None,
     chunk: int = 64,
@@ -143,19 +164,19 @@ def build(
     """Index the first ``count`` training sounds; resumes from ``path`` + ``.part`` where an earlier call stopped."""
     _make(path.parent)
     part = path.with_name(path.name + ".part")
-    projection = _projection(part.with_suffix(".fit"), synth, dim, fitted_on or FITTED_ON, chunk)
+    projection = _projection(part.with_suffix(".fit"), synth, feature, dim, fitted_on or FITTED_ON, chunk)
     with part.open("ab") as file, torch_on_one_thread():
         done = file.tell() // dim
         file.truncate(done * dim)
         while done < count:
             size = min(chunk, count - done)
-            codes = projection.codes(features_of(synth, train_ids(done, size)))
+            codes = projection.codes(features_of(synth, train_ids(done, size), feature))
             file.write(codes.numpy().tobytes())
             file.flush()
             done += size
             on_progress(done)
     codes = torch.from_numpy(np.fromfile(part, dtype=np.int8).reshape(-1, dim)[:count].copy())
-    index = Index(projection, codes, synth.spec.hash)
+    index = Index(projection, codes, synth.spec.hash, feature)
     index.save(path)
     part.unlink()
     part.with_suffix(".fit").unlink()
@@ -169,16 +190,17 @@ def _make(folder: Path) -> None:
         raise OutputError(f"The folder {folder} cannot be made: {error.strerror}; name another file.") from error
 
 
-def _projection(path: Path, synth: Synth, dim: int, count: int, chunk: int) -> Projection:
+def _projection(path: Path, synth: Synth, feature: Feature, dim: int, count: int, chunk: int) -> Projection:
     """Fit on sounds spread over the training ids, or reuse the fit that an interrupted build left."""
-    recipe = json.dumps([synth.spec.hash, dim, count])
+    recipe = json.dumps([synth.spec.hash, feature.name, dim, count])
     if path.is_file():
         with safe_open(path, framework="pt") as file:
             if (file.metadata() or {}).get("recipe") == recipe:
                 return Projection(*(file.get_tensor(k) for k in ("mean", "components", "step")))
     path.with_suffix(".part").unlink(missing_ok=True)
     features = [
-        features_of(synth, train_ids(10**7 + first, min(chunk, count - first))) for first in range(0, count, chunk)
+        features_of(synth, train_ids(10**7 + first, min(chunk, count - first)), feature)
+        for first in range(0, count, chunk)
     ]
     projection = Projection.fit(torch.cat(features), dim)
     save_file({k: v.contiguous() for k, v in vars(projection).items()}, path, {"recipe": recipe})

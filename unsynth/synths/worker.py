@@ -32,11 +32,8 @@ Engine = Callable[[Row], Sound]
 PIPE_BYTES = 1 << 20  # what an unprivileged process may ask Linux for: a whole sound, so that nobody waits for a reader
 ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
 POLL = 0.1  # seconds between looks at the clock
+CLOSED = "The pool was closed before this was done; make a new one."
 GRACE = 5.0  # seconds that a thread may take to end
-
-
-class _DiedError(Exception):
-    """The process is gone; the row may be tried again."""
 
 
 @dataclass
@@ -49,30 +46,46 @@ class _Job:
 class _Worker:
     """One process, started when it is needed. Used by one thread; :meth:`kill` may be called from any."""
 
-    def __init__(self, engine: str, timeout: float, start_timeout: float, closing: threading.Event) -> None:
-        self.engine, self.timeout, self.start_timeout, self.closing = engine, timeout, start_timeout, closing
+    def __init__(
+        self, engine: str, timeout: float, start_timeout: float, attempts: int, closing: threading.Event
+    ) -> None:
+        self.engine, self.timeout, self.start_timeout = engine, timeout, start_timeout
+        self.attempts, self.closing = attempts, closing
         self.process: subprocess.Popen[bytes] | None = None
+        self.ready = False
         self.deadline = float("inf")
 
     def play(self, row: Row, sound: Sound) -> None:
-        """Render ``row`` into ``sound``; _DiedError where the process ended or was killed meanwhile."""
-        try:
-            process = self.process or self._start()
-            self.deadline = time.monotonic() + self.timeout
-            data = row.tobytes()
-            process.stdin.write(HEAD.pack(len(data)) + data)  # pyright: ignore[reportOptionalMemberAccess]
-            self._receive(process.stdout, sound)  # pyright: ignore[reportArgumentType]
-        except (OSError, EOFError) as error:
-            raise _DiedError(f"its process ended with status {self.end()}") from error
-        except EngineError:
-            self.end()
-            raise
-        finally:
-            self.deadline = float("inf")
+        """Render ``row`` into ``sound``, whatever becomes of the process meanwhile."""
+        self._persist("on the same patch", lambda: self._play(row, sound))
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        if self.closing.is_set():
-            raise EOFError
+    def _persist(self, when: str, attempt: Callable[[], None]) -> None:
+        """Try until the process survives it, a few times; an exception of the engine counts at once."""
+        status = None
+        for _ in range(self.attempts):
+            if self.closing.is_set():
+                raise EngineError(CLOSED)
+            try:
+                return attempt()
+            except (OSError, EOFError):
+                status = self.end()
+            except EngineError:
+                self.end()
+                raise
+            finally:
+                self.deadline = float("inf")
+        told = f"The engine {self.engine} crashed or hung {self.attempts} times {when}"
+        raise EngineError(f"{told}; the last time it ended with status {status}.")
+
+    def _play(self, row: Row, sound: Sound) -> None:
+        if not self.ready:
+            self._persist("when it was started", self._start)
+        self.deadline = time.monotonic() + self.timeout
+        data, process = row.tobytes(), self.process
+        process.stdin.write(HEAD.pack(len(data)) + data)  # pyright: ignore[reportOptionalMemberAccess]
+        self._receive(process.stdout, sound)  # pyright: ignore[reportOptionalMemberAccess, reportArgumentType]
+
+    def _start(self) -> None:
         self.deadline = time.monotonic() + self.start_timeout
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", "unsynth.synths.process", self.engine],
@@ -88,7 +101,7 @@ class _Worker:
         if self.closing.is_set():
             self.kill()
         self._receive(self.process.stdout, np.empty(0, np.float32))  # pyright: ignore[reportArgumentType]
-        return self.process
+        self.ready = True
 
     def _receive(self, pipe: BinaryIO, sound: Sound) -> None:
         status, size = REPLY.unpack(exactly(pipe, bytearray(REPLY.size)))
@@ -106,7 +119,7 @@ class _Worker:
 
     def end(self) -> int | None:
         """Kill the process, collect its exit status and close its pipes."""
-        process, self.process = self.process, None
+        process, self.process, self.ready = self.process, None, False
         if process is None:
             return None
         process.kill()
@@ -126,7 +139,7 @@ class Pool:
         workers: how many processes; one for each core this process may run on where None.
         timeout: seconds that one row may take before its process is killed.
         start_timeout: seconds that a process may take to make its engine.
-        attempts: how often a row is tried in all when processes end under it.
+        attempts: how often in all a row is tried when processes end under it, and a process is started.
         chunk: rows of one job.
         waiting: jobs that wait at most, for each worker; :meth:`submit` blocks beyond that.
     """
@@ -147,8 +160,8 @@ class Pool:
         self.engine, self.samples, self.chunk = engine, samples, chunk
         self._closing = threading.Event()
         self._jobs: queue.Queue[_Job | None] = queue.Queue(count * waiting)
-        self._workers = [_Worker(engine, timeout, start_timeout, self._closing) for _ in range(count)]
-        parts = [threading.Thread(target=_serve, args=(self._jobs, w, attempts), daemon=True) for w in self._workers]
+        self._workers = [_Worker(engine, timeout, start_timeout, attempts, self._closing) for _ in range(count)]
+        parts = [threading.Thread(target=_serve, args=(self._jobs, w), daemon=True) for w in self._workers]
         parts.append(threading.Thread(target=_watch, args=(self._workers, self._closing), daemon=True))
         for part in parts:
             part.start()
@@ -163,8 +176,8 @@ class Pool:
 
     @property
     def pids(self) -> list[int]:
-        """Process ids of the workers that run now."""
-        return [process.pid for worker in self._workers if (process := worker.process)]
+        """Process ids of the workers that have an engine now."""
+        return [process.pid for worker in self._workers if (process := worker.process) and worker.ready]
 
     def submit(self, rows: Rows) -> Future[Sounds]:
         """The sounds of ``rows`` later, from one worker; blocks while too many wait already.
@@ -212,32 +225,20 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _serve(jobs: queue.Queue[_Job | None], worker: _Worker, attempts: int) -> None:
+def _serve(jobs: queue.Queue[_Job | None], worker: _Worker) -> None:
     """Do jobs until there comes None."""
     while (job := jobs.get()) is not None:
         if not job.future.set_running_or_notify_cancel():
             continue
         try:
             for row, sound in zip(job.rows, job.sounds, strict=True):
-                _insist(worker, row, sound, attempts)
+                worker.play(row, sound)
         except BaseException as error:
             job.future.set_exception(error)
         else:
             job.future.set_result(job.sounds)
         del job
     worker.end()
-
-
-def _insist(worker: _Worker, row: Row, sound: Sound, attempts: int) -> None:
-    told = ""
-    for _ in range(attempts):
-        try:
-            return worker.play(row, sound)
-        except _DiedError as error:
-            told = str(error)
-        if worker.closing.is_set():
-            raise EngineError("The pool was closed before this was done; make a new one.")
-    raise EngineError(f"The engine {worker.engine} crashed or hung {attempts} times on the same patch: {told}.")
 
 
 def _watch(workers: list[_Worker], closing: threading.Event) -> None:
@@ -256,7 +257,7 @@ def _close(
         while True:
             job = jobs.get_nowait()
             if job and job.future.set_running_or_notify_cancel():
-                job.future.set_exception(EngineError("The pool was closed before this was done; make a new one."))
+                job.future.set_exception(EngineError(CLOSED))
     for worker in workers:
         jobs.put(None)
         worker.kill()

@@ -1,0 +1,78 @@
+"""Weights on disk: safetensors with everything needed to build the model again. Nothing that is loaded can run code."""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from unsynth import __version__
+from unsynth.base import NotFoundError, OutputError, PatchError
+
+FORMAT = "unsynth.checkpoint/1"
+
+
+def save(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+    """Write tensors and JSON facts whole or not at all: a kill at any moment leaves the old file or the new one.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    temporary = path.with_name(path.name + ".tmp")
+    held = {name: x.detach().to("cpu", copy=True).contiguous() for name, x in tensors.items()}
+    metadata = {"format": FORMAT, "version": __version__, "facts": json.dumps(facts), "crc32": _checksum(held)}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(held, temporary, metadata)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except (OSError, SafetensorError) as error:
+        raise OutputError(f"{path} could not be written ({error}); make room or name another folder.") from error
+
+
+def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and facts of a checkpoint.
+
+    Raises:
+        NotFoundError: there is no such file.
+        PatchError: it is damaged, or not a checkpoint of ours.
+    """
+    if not path.is_file():
+        raise NotFoundError(f"There is no checkpoint at {path}; `unsynth pretrain` makes one.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise PatchError(f"{path} is not a whole checkpoint; copy it again or train it again.") from error
+    if metadata.get("format") != FORMAT:
+        raise PatchError(f"{path} is not a checkpoint of this version of unsynth; train it again or get a newer one.")
+    facts = _facts(metadata.get("facts", ""))
+    if facts is None or metadata.get("crc32", _checksum(tensors)) != _checksum(tensors):
+        raise PatchError(f"{path} is damaged; copy it again or train it again.")
+    return tensors, facts
+
+
+def _facts(text: str) -> dict[str, Any] | None:
+    try:
+        facts = json.loads(text)
+    except ValueError:
+        return None
+    return facts if isinstance(facts, dict) else None
+
+
+def _checksum(tensors: Mapping[str, Tensor]) -> str:
+    """CRC-32 of the bytes of all tensors in the order of their names."""
+    found = 0
+    for name in sorted(tensors):
+        found = zlib.crc32(tensors[name].reshape(-1).view(torch.uint8).numpy().data, found)
+    return f"{found:08x}"

@@ -1,0 +1,1 @@
+"""Encoders: audio to tokens and one vector, and the parameters' side of the joint space."""

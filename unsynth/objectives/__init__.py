@@ -1,0 +1,1 @@
+"""Objectives: how an encoder learns."""

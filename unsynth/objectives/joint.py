@@ -1,0 +1,205 @@
+"""The joint space of sounds and parameters: one encoder for each, and a criterion that pulls partners together.
+
+Three criteria keep the vectors from collapsing to one point: VICReg, a symmetric contrastive loss, and joint-embedding
+prediction with an isotropic Gaussian regulariser. Each also says which vectors are compared in a search.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from unsynth.base import Audio, Batch, Encoder, Objective, Params, ParamsEncoder, Vector
+from unsynth.distributed import agree, gather
+from unsynth.encoders.layers import BatchNorm, Residual
+from unsynth.objectives.losses import covariance_term, info_nce, invariance_term, sigreg, variance_term
+from unsynth.params import ParamSpec
+
+
+class Criterion(nn.Module, ABC):
+    """Compares vectors of sounds with vectors of parameters."""
+
+    @abstractmethod
+    def sound(self, z: Vector) -> Vector:
+        """An audio encoder's vectors as they are compared."""
+
+    @abstractmethod
+    def patch(self, z: Vector) -> Vector:
+        """A params encoder's vectors as they are compared."""
+
+    @abstractmethod
+    def forward(self, audio: Vector, params: Vector) -> dict[str, Tensor]:
+        """Terms of the loss of the global batch, of which ``loss`` is the one to make small."""
+
+
+def projector(into: int, widths: Sequence[int]) -> nn.Sequential:
+    """Linear layers with batch normalisation and ReLU between them (VICReg, section 4.2)."""
+    layers: list[nn.Module] = []
+    for width in widths[:-1]:
+        layers += [nn.Linear(into, width), BatchNorm(width), nn.ReLU()]
+        into = width
+    return nn.Sequential(*layers, nn.Linear(into, widths[-1], bias=False))
+
+
+@final
+class VICReg(Criterion):
+    """Variance, invariance and covariance of projected vectors.
+
+    Source: Bardes et al., "VICReg", https://arxiv.org/abs/2105.04906, eq. 6; weights of its section 4.2.
+
+    Args:
+        audio: size of the audio encoder's vectors.
+        params: size of the params encoder's vectors.
+        widths: of the two projectors' layers.
+        invariance: weight of the term.
+        variance: weight of the term.
+        covariance: weight of the term.
+    """
+
+    def __init__(
+        self,
+        audio: int,
+        params: int,
+        widths: tuple[int, ...] = (2048, 2048, 2048),
+        invariance: float = 25.0,
+        variance: float = 25.0,
+        covariance: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.projectors = nn.ModuleDict({"audio": projector(audio, widths), "params": projector(params, widths)})
+        self.weights = {"invariance": invariance, "variance": variance, "covariance": covariance}
+
+    def sound(self, z: Vector) -> Vector:
+        return self.projectors["audio"](z).float()
+
+    def patch(self, z: Vector) -> Vector:
+        return self.projectors["params"](z).float()
+
+    def forward(self, audio: Vector, params: Vector) -> dict[str, Tensor]:
+        a, p = gather(self.sound(audio)), gather(self.patch(params))
+        terms = {
+            "invariance": invariance_term(a, p),
+            "variance": (variance_term(a) + variance_term(p)) / 2,
+            "covariance": covariance_term(a) + covariance_term(p),
+        }
+        return {"loss": torch.stack([self.weights[k] * v for k, v in terms.items()]).sum(), **terms}
+
+
+@final
+class Contrastive(Criterion):
+    """Each sound must find its parameters in the batch, and they it (symmetric InfoNCE) on the unit sphere.
+
+    Args:
+        audio: size of the audio encoder's vectors.
+        params: size of the params encoder's vectors.
+        dim: of the joint space.
+        temperature: to start from; it is learned.
+        coldest: the lowest temperature.
+    """
+
+    def __init__(
+        self, audio: int, params: int, dim: int = 128, temperature: float = 0.07, coldest: float = 0.01
+    ) -> None:
+        super().__init__()
+        self.heads = nn.ModuleDict({"audio": nn.Linear(audio, dim), "params": nn.Linear(params, dim)})
+        self.log_temperature = nn.Parameter(torch.tensor(math.log(temperature)))
+        self.coldest = coldest
+
+    def sound(self, z: Vector) -> Vector:
+        return F.normalize(self.heads["audio"](z).float(), dim=1)
+
+    def patch(self, z: Vector) -> Vector:
+        return F.normalize(self.heads["params"](z).float(), dim=1)
+
+    def forward(self, audio: Vector, params: Vector) -> dict[str, Tensor]:
+        temperature = self.log_temperature.exp().clamp(min=self.coldest)
+        loss = info_nce(gather(self.sound(audio)), gather(self.patch(params)), temperature)
+        return {"loss": loss, "temperature": temperature.detach()}
+
+
+class _Predictor(nn.Sequential):
+    def __init__(self, into: int, out: int, hidden: int, blocks: int) -> None:
+        super().__init__(
+            nn.Linear(into, hidden), *(Residual(hidden, hidden) for _ in range(blocks)), nn.Linear(hidden, out)
+        )
+
+
+@final
+class Prediction(Criterion):
+    """Each vector predicts the other; both are kept isotropic Gaussian, so that neither collapses.
+
+    Source: Balestriero and LeCun, "LeJEPA", https://arxiv.org/abs/2511.08544, with predictors in both directions and
+    targets that get no gradient.
+
+    Args:
+        audio: size of the audio encoder's vectors.
+        params: size of the params encoder's vectors.
+        hidden: width of the predictors.
+        blocks: residual blocks of the predictors.
+        regulariser: weight of the Gaussian regulariser.
+        slices: random directions of each step.
+    """
+
+    def __init__(
+        self, audio: int, params: int, hidden: int = 512, blocks: int = 3, regulariser: float = 1.0, slices: int = 64
+    ) -> None:
+        super().__init__()
+        self.to_params = _Predictor(audio, params, hidden, blocks)
+        self.to_audio = _Predictor(params, audio, hidden, blocks)
+        self.regulariser, self.slices = regulariser, slices
+
+    def sound(self, z: Vector) -> Vector:
+        return z.float()
+
+    def patch(self, z: Vector) -> Vector:
+        return self.to_audio(z).float()
+
+    def forward(self, audio: Vector, params: Vector) -> dict[str, Tensor]:
+        forth, back = gather(self.to_params(audio).float()), gather(self.patch(params))
+        a, p = gather(audio.float()), gather(params.float())
+        prediction = F.mse_loss(forth, p.detach()) + F.mse_loss(back, a.detach())
+        gaussian = sigreg(a, self._directions(a)) + sigreg(p, self._directions(p))
+        return {"loss": prediction + self.regulariser * gaussian, "prediction": prediction, "gaussian": gaussian}
+
+    def _directions(self, x: Vector) -> Tensor:
+        return agree(torch.randn(x.shape[1], self.slices, device=x.device))
+
+
+@final
+class Joint(Objective):
+    """Learns the joint space of a synth's sounds and parameters.
+
+    Args:
+        spec: of the synth.
+        audio: encoder of the sounds.
+        params: makes the encoder of the parameters.
+        criterion: makes the criterion, from the sizes of the two encoders' vectors.
+    """
+
+    def __init__(
+        self,
+        spec: ParamSpec,
+        audio: Encoder,
+        params: Callable[[ParamSpec], ParamsEncoder],
+        criterion: Callable[[int, int], Criterion],
+    ) -> None:
+        super().__init__()
+        self.encoder, self.params = audio, params(spec)
+        self.criterion = criterion(audio.dim, self.params.dim)
+
+    def sound(self, audio: Audio) -> Vector:
+        """Sounds as points of the joint space."""
+        return self.criterion.sound(self.encoder(audio))
+
+    def patch(self, params: Params) -> Vector:
+        """Parameters as points of the joint space, near those of the sounds that they make."""
+        return self.criterion.patch(self.params(params))
+
+    def loss(self, batch: Batch, player: str) -> dict[str, Tensor]:
+        return self.criterion(self.encoder(batch.audio), self.params(batch.params))

@@ -1,0 +1,226 @@
+"""Recipes: complete training runs as YAML. Every option is checked against the signature it goes to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import yaml
+from jsonargparse import ArgumentError, ArgumentParser, Namespace
+from torch import nn
+from torch.optim import Optimizer
+
+from unsynth import __version__
+from unsynth.base import NotFoundError, Objective, PatchError, UsageError
+from unsynth.optimizers import MakeOptimizer, Schedule
+from unsynth.params import ParamSpec
+from unsynth.synths import synth as synth_of
+
+DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+OWN = ("unsynth.", "torch.optim.")
+LONGEST = 300  # characters of a message
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides what a training makes.
+
+    Args:
+        objective: makes the objective for the parameters of the synth.
+        optimizer: makes the optimiser of each player from its parameters.
+        synth: whose sounds are learned.
+        batch: sounds of a step, of all processes together.
+        steps: how many steps.
+        warmup: steps until the learning rate is at its highest.
+        schedule: how the learning rate goes on from there: cosine, stable (constant, then linear to zero) or constant.
+        cooldown: the share of the steps after the warm-up in which a stable schedule goes to zero.
+        weight_decay: of matrices and filters; biases and norms have none.
+        clip: largest norm of a player's gradient.
+        ema: decay of the averaged weights, which are what is evaluated and kept.
+        precision: as Lightning Fabric names them; bf16-mixed is 32-true on a GPU that has no bfloat16.
+        initialise: xavier draws all linear maps and filters anew (Glorot and Bengio, 2010); torch leaves them.
+        compiled: whether the loss goes through torch.compile.
+        seed: of the weights and of whatever a step draws.
+        first: training sounds to leave out at the beginning.
+    """
+
+    objective: Callable[[ParamSpec], Objective]
+    optimizer: MakeOptimizer
+    synth: str = "voice"
+    batch: int = 256
+    steps: int = 1000
+    warmup: int = 200
+    schedule: Schedule = "cosine"
+    cooldown: float = 0.2
+    weight_decay: float = 0.05
+    clip: float = 1.0
+    ema: float = 0.999
+    precision: Literal["32-true", "bf16-mixed"] = "bf16-mixed"
+    initialise: Literal["torch", "xavier"] = "torch"
+    compiled: bool = False
+    seed: int = 0
+    first: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("batch", "steps"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"A training with {name} {getattr(self, name)} does nothing; give 1 or more.")
+
+
+def read(path: Path, settings: Sequence[str] = ()) -> tuple[Recipe, dict[str, Any]]:
+    """The recipe in a file, changed by settings like ``steps=10``, and the facts that a checkpoint keeps of it.
+
+    Raises:
+        NotFoundError: there is no such file.
+        UsageError: an option is misspelt or has a value that it cannot have.
+    """
+    if not path.is_file():
+        raise NotFoundError(f"There is no recipe at {path}; the folder recipes/ has some.")
+    try:
+        options = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        raise UsageError(f"{path} is not YAML; look at the recipes in recipes/ for how one is written.") from error
+    if not isinstance(options, dict):
+        raise UsageError(f"{path} is not a recipe; look at the recipes in recipes/ for how one is written.")
+    return parse(options, settings)
+
+
+def parse(options: dict[str, Any], settings: Sequence[str] = ()) -> tuple[Recipe, dict[str, Any]]:
+    """As :func:`read`, from the options themselves.
+
+    The objective is made anew, with new weights, each time the recipe's ``objective`` is called.
+    """
+    parser = _parser()
+    with _explained():
+        chosen = _chosen(parser, options, settings)
+        plain = yaml.safe_load(parser.dump(chosen, skip_unset=False))
+
+    def made(part: str) -> Callable[[Any], Any]:
+        def make(argument: Any) -> Any:
+            with _explained():
+                return parser.instantiate(Namespace({part: chosen[part]}))[part](argument)
+
+        return make
+
+    recipe = Recipe(**{**vars(chosen), "objective": made("objective"), "optimizer": made("optimizer")})
+    return recipe, {"recipe": plain, "spec": synth_of(recipe.synth).spec.hash, "unsynth": __version__}
+
+
+def rebuild(facts: dict[str, Any]) -> Recipe:
+    """The recipe of a checkpoint. Only classes of unsynth and torch's optimisers are ever made from a file.
+
+    Raises:
+        PatchError: the checkpoint is of another version of the synth, or names something that is not one of those.
+    """
+    options, spec = facts.get("recipe"), facts.get("spec")
+    if not isinstance(options, dict):
+        raise PatchError("The checkpoint has no recipe; train it again.")
+    foreign = [name for name in _names(options) if not _is_own(name)]
+    if foreign:
+        raise PatchError(f"The checkpoint asks for {foreign[0]}, which is not part of unsynth; it is not loaded.")
+    try:
+        recipe, now = parse(options)
+    except UsageError as error:
+        raise PatchError(f"The checkpoint is of another version of unsynth. {error}") from error
+    if now["spec"] != spec:
+        raise PatchError(f"The checkpoint is of another version of the synth {recipe.synth}; train it again.")
+    return recipe
+
+
+@contextmanager
+def seeded(*numbers: int) -> Iterator[None]:
+    """Torch's global generators start from ``numbers`` inside and are as they were afterwards."""
+    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices):
+        seed = 0
+        for number in numbers:
+            seed = (seed * 1_000_003 + number) % (1 << 63)
+        torch.manual_seed(seed)
+        yield
+
+
+def glorot(module: nn.Module) -> None:
+    """Xavier initialisation of a linear map or filter, biases zero; one that is zero on purpose stays.
+
+    Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks",
+    https://proceedings.mlr.press/v9/glorot10a.html, eq. 16.
+    """
+    if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d) and module.weight.count_nonzero():
+        nn.init.xavier_uniform_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def build(recipe: Recipe) -> Objective:
+    """The objective with fresh weights, the same ones for the same seed."""
+    with seeded(recipe.seed):
+        objective = recipe.objective(synth_of(recipe.synth).spec)
+        return objective.apply(glorot) if recipe.initialise == "xavier" else objective
+
+
+def same(ours: dict[str, Any], theirs: dict[str, Any]) -> bool:
+    """Whether the facts of a state are of the recipe of ``ours``; what is new since then has its default in both."""
+    options = theirs.get("recipe")
+    if not isinstance(options, dict) or not set(_names(options)) <= set(_names(ours["recipe"])):
+        return False  # before anything that only the file names is imported
+    try:
+        now = parse(options)[1]
+    except UsageError:
+        return False
+    return now["recipe"] == ours["recipe"] and theirs.get("spec") == ours["spec"]
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """What jsonargparse and constructors complain of, as one sentence that ends with the option in question."""
+    try:
+        yield
+    except (ArgumentError, TypeError, ValueError, KeyError, RuntimeError) as error:
+        what = " ".join(str(error).split())
+        misspelt = re.findall(r"(?:Option|Key) '[^']+' is not \w+|unrecognized arguments: \S+", what)
+        said = misspelt[-1] if misspelt else what[max(0, what.rfind("Parser key")) :][:LONGEST]
+        raise UsageError(
+            f"The recipe cannot be used: {said.rstrip('.')}; see recipes/ and docs/training.md."
+        ) from error
+
+
+def _chosen(parser: ArgumentParser, options: dict[str, Any], settings: Sequence[str]) -> Namespace:
+    wrong = [setting for setting in settings if "=" not in setting]
+    if wrong:
+        raise UsageError(f"{wrong[0]} is not a setting; write it like steps=1000.")
+    chosen = parser.parse_object(options)
+    return parser.parse_args([f"--{setting}" for setting in settings], namespace=chosen) if settings else chosen
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(exit_on_error=False, allow_abbrev=False, add_help=False)
+    parser.add_class_arguments(Recipe, as_group=False)
+    return parser
+
+
+def _names(options: Any) -> list[str]:
+    """Everything in the options that could be the import path of something."""
+    if isinstance(options, dict):
+        named = [str(options["class_path"])] if "class_path" in options else []
+        return named + [name for value in options.values() for name in _names(value)]
+    if isinstance(options, list):
+        return [name for value in options for name in _names(value)]
+    return [options] if isinstance(options, str) and DOTTED.fullmatch(options) else []
+
+
+def _is_own(name: str) -> bool:
+    """Whether ``name`` is a class that unsynth, or torch as an optimiser, has defined."""
+    module, _, attribute = name.rpartition(".")
+    if not f"{module}.".startswith(OWN) or "__" in name:
+        return False
+    try:
+        found = getattr(import_module(module), attribute, None)
+    except ImportError:
+        return False
+    return isinstance(found, type) and issubclass(found, nn.Module | Optimizer) and found.__module__.startswith(OWN)

@@ -1,0 +1,86 @@
+"""Search in the joint space: the parameters whose point is nearest to the target's, without rendering a sound."""
+
+from __future__ import annotations
+
+import torch
+
+from unsynth.base import Params, Problem, Search, Solution
+from unsynth.search.index import Index
+from unsynth.search.jade import Jade
+from unsynth.sounds.ids import params_of
+from unsynth.space import JointSpace
+
+
+class Embedding(Search):
+    """Retrieval, differential evolution and then gradient descent in the joint space; the nearest are rendered last.
+
+    Args:
+        space: the joint space.
+        index: sounds to start from, indexed by their points in this space; random parameters where None.
+        population: members of the evolution.
+        generations: of the evolution.
+        polished: how many of the best go through gradient descent.
+        steps: of the gradient descent (Adam, cosine to zero).
+        lr: its learning rate.
+        rendered: how many of the nearest are rendered and measured in the end.
+        seed: of everything drawn.
+    """
+
+    def __init__(
+        self,
+        space: JointSpace,
+        index: Index | None = None,
+        population: int = 64,
+        generations: int = 16,
+        polished: int = 16,
+        steps: int = 60,
+        lr: float = 0.02,
+        rendered: int = 64,
+        seed: int = 0,
+    ) -> None:
+        self.space, self.index, self.population, self.generations = space, index, population, generations
+        self.polished, self.steps, self.lr, self.rendered, self.seed = polished, steps, lr, rendered, seed
+
+    def __call__(self, problem: Problem, start: Solution) -> Solution:
+        found = self.nearest(problem)
+        return start.join(Solution(found, problem.evaluate(found))).best(problem.keep)
+
+    def nearest(self, problem: Problem) -> Params:
+        """The candidates of every stage that are nearest by the joint space, nearest first."""
+        generator = torch.Generator().manual_seed(self.seed)
+        point = self.space.sounds(problem.target)
+        params = self._starts(problem, generator)
+
+        def judge(candidates: Params) -> torch.Tensor:
+            with torch.no_grad():
+                return self.space.distances(point, candidates)
+
+        begun = Solution(params, judge(params))
+        categorical = torch.tensor([p.kind == "categorical" for p in problem.synth.spec.params])
+        evolved = Jade(categorical)(judge, begun.best(self.population), self.generations, generator)
+        polished = self._descend(point, evolved.best(self.polished).params)
+        everything = evolved.join(Solution(polished, judge(polished))).join(begun)
+        return everything.best(self.rendered).params
+
+    def _starts(self, problem: Problem, generator: torch.Generator) -> Params:
+        if self.index is None:
+            return torch.rand(self.population, len(problem.synth.spec), generator=generator)
+        return params_of(self.index.nearest(problem.target, self.population), problem.synth.spec)
+
+    def _descend(self, point: torch.Tensor, params: Params) -> Params:
+        """Each row's best by Adam; parameters stay in the unit interval."""
+        x = params.clone().requires_grad_()
+        optimizer = torch.optim.Adam([x], lr=self.lr)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, self.steps))
+        best, least = params.clone(), torch.full((len(params),), float("inf"))
+        with torch.enable_grad():
+            for _ in range(self.steps):
+                distances = self.space.distances(point, x)
+                nearer = distances.detach() < least
+                best[nearer], least[nearer] = x.detach()[nearer], distances.detach()[nearer]
+                optimizer.zero_grad()
+                distances.sum().backward()
+                optimizer.step()
+                schedule.step()
+                x.data.clamp_(0, 1)
+        return best

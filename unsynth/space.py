@@ -1,0 +1,62 @@
+"""A trained joint space, frozen: sounds and parameters as points, near each other where one makes the other."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from unsynth import checkpoint
+from unsynth.base import Audio, Params, PatchError, Synth, Vector
+from unsynth.recipe import build, rebuild
+
+WEIGHTS = Path(__file__).parent / "weights"
+
+
+@final
+class JointSpace:
+    """Points of sounds and of parameters, from a checkpoint of ``unsynth pretrain``.
+
+    Args:
+        path: of the checkpoint.
+        synth: whose sounds and parameters they are.
+
+    Raises:
+        NotFoundError: there is no checkpoint.
+        PatchError: it is damaged, not of a joint space, or of another synth or version of it.
+    """
+
+    def __init__(self, path: Path, synth: Synth) -> None:
+        tensors, facts = checkpoint.load(path)
+        self.name = f"joint-{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
+        if facts["spec"] != synth.spec.hash:
+            raise PatchError(f"{path} is of another synth or version of it; train one with `unsynth pretrain`.")
+        self.joint = build(rebuild(facts)).eval().requires_grad_(False)
+        try:
+            self.joint.load_state_dict({name: x.float() for name, x in tensors.items()})
+        except RuntimeError as error:
+            raise PatchError(f"The weights in {path} do not fit its recipe; train it again.") from error
+        if not hasattr(self.joint, "patch"):
+            raise PatchError(f"{path} has no side for parameters; use a checkpoint of a joint objective.")
+
+    def sounds(self, audio: Audio) -> Vector:
+        """Points of sounds."""
+        with torch.no_grad():
+            return self.joint.sound(audio)  # pyright: ignore[reportCallIssue]
+
+    def patches(self, params: Params) -> Vector:
+        """Points of parameters, differentiable in them."""
+        return self.joint.patch(params)  # pyright: ignore[reportCallIssue]
+
+    def distances(self, point: Float[Tensor, "1 dim"], params: Params) -> Float[Tensor, " batch"]:
+        """Mean squared difference between one sound's point and those of parameters."""
+        return (self.patches(params) - point).square().mean(1)
+
+
+def shipped(synth: Synth) -> Path:
+    """Where the package's joint space of a synth is."""
+    return WEIGHTS / f"{synth.name}-space.safetensors"

@@ -1,0 +1,125 @@
+"""The state of a training and its one step: forward, backward, mean over the processes, clip, step, average weights."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from unsynth.base import Batch, Objective, PatchError
+from unsynth.distributed import average_gradients
+from unsynth.optimizers import groups, peaks, rate
+from unsynth.recipe import Recipe, build, seeded
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
+
+def train_mode(objective: nn.Module) -> None:
+    """``train()``, but for modules whose parameters are all frozen: their batch-norm statistics stay as they are."""
+    objective.train()
+    for module in objective.modules():
+        parameters = list(module.parameters())
+        if parameters and not any(p.requires_grad for p in parameters):
+            module.eval()
+
+
+def average_into(averaged: Any, current: Any, count: Tensor | int, decay: float) -> None:
+    """Exponential moving average with a shorter memory at the beginning: decay ``min(decay, (1 + n) / (10 + n))``."""
+    n = int(count)
+    if averaged[0].is_floating_point() or averaged[0].is_complex():
+        share = 1 - min(decay, (1 + n) / (10 + n))
+        torch._foreach_lerp_(averaged, current, share)  # pyright: ignore[reportPrivateImportUsage]
+    else:  # counters are not averaged
+        torch._foreach_copy_(averaged, current)  # pyright: ignore[reportPrivateImportUsage]
+
+
+class Trainer:
+    """The state of a training: weights, their average, optimisers and the step. ``fit`` runs it.
+
+    Args:
+        recipe: what to train.
+        fabric: where.
+    """
+
+    def __init__(self, recipe: Recipe, fabric: Fabric) -> None:
+        self.recipe, self.fabric, self.step, self.seconds, self.skipped = recipe, fabric, 0, 0.0, 0
+        self.objective = build(recipe).to(fabric.device)
+        train_mode(self.objective)
+        self.players = dict(self.objective.players())
+        self.optimizers = {
+            name: recipe.optimizer(groups(player, recipe.weight_decay)) for name, player in self.players.items()
+        }
+        self.peaks = {k: peaks(o) for k, o in self.optimizers.items()}
+        average = partial(average_into, decay=recipe.ema)
+        self.averaged = AveragedModel(self.objective, multi_avg_fn=average, use_buffers=True).eval()
+        self.loss = torch.compile(self.objective.loss) if recipe.compiled else self.objective.loss
+
+    @property
+    def average(self) -> Objective:
+        """The objective with the averaged weights, in ``eval()``."""
+        return cast(Objective, self.averaged.eval().module)
+
+    def advance(self, batch: Batch) -> dict[str, Tensor]:
+        """One step of every player; the terms of their losses, by name (``player/term`` with several players)."""
+        told: dict[str, Tensor] = {}
+        with seeded(self.recipe.seed, self.step + 1, self.fabric.global_rank):
+            for name in self.players:
+                prefix = f"{name}/" if len(self.players) > 1 else ""
+                told |= {prefix + k: v for k, v in self._move(name, batch).items()}
+        self.averaged.update_parameters(self.objective)
+        self.step += 1
+        return told
+
+    def _move(self, name: str, batch: Batch) -> dict[str, Tensor]:
+        optimizer, parameters = self.optimizers[name], [p for p in self.players[name].parameters() if p.requires_grad]
+        self._warm(name)
+        self.objective.zero_grad(set_to_none=True)
+        with self.fabric.autocast():
+            terms = self.loss(batch, name)
+        terms["loss"].backward()
+        average_gradients(parameters)
+        norm = nn.utils.clip_grad_norm_(parameters, self.recipe.clip)
+        if norm.isfinite():
+            optimizer.step()
+        else:
+            self.skipped += 1
+        return {k: v.detach() for k, v in terms.items()} | {"gradient": norm}
+
+    def _warm(self, name: str) -> None:
+        r = self.recipe
+        share = rate(self.step, r.steps, r.warmup, r.schedule, r.cooldown)
+        for group, peak in zip(self.optimizers[name].param_groups, self.peaks[name], strict=True):
+            group["lr"] = peak * share
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything that the next step depends on."""
+        state = {f"model/{k}": v for k, v in self.objective.state_dict().items()}
+        state |= {f"averaged/{k}": v for k, v in self.averaged.state_dict().items()}
+        for name, optimizer in self.optimizers.items():
+            for index, slots in optimizer.state_dict()["state"].items():
+                told = {k: torch.as_tensor(v) for k, v in slots.items() if v is not None}
+                state |= {f"optimizer/{name}/{index}/{slot}": value for slot, value in told.items()}
+        return state
+
+    def restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+        """Go on from what ``tensors`` gave; PatchError where it does not fit the recipe."""
+        try:
+            self.objective.load_state_dict(_under("model/", tensors))
+            self.averaged.load_state_dict(_under("averaged/", tensors))
+            for name, optimizer in self.optimizers.items():
+                state: dict[int, dict[str, Tensor]] = {}
+                for path, x in _under(f"optimizer/{name}/", tensors).items():
+                    index, slot = path.split("/")
+                    state.setdefault(int(index), {})[slot] = x
+                optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+            self.step, self.seconds, self.skipped = facts["step"], facts["seconds"], facts["skipped"]
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise PatchError("The state of the training is of another recipe; name another --out folder.") from error
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): x for name, x in tensors.items() if name.startswith(prefix)}
