@@ -12,9 +12,9 @@ import torch
 
 from unsynth import __version__
 from unsynth.base import UsageError
+from unsynth.checkpoint import installed
 from unsynth.native import instruction_sets, threads
 from unsynth.presets.dexed import banks
-from unsynth.search.index import own, shipped
 from unsynth.synths import dexed, surge_engine
 from unsynth.synths.voice import Voice, available
 
@@ -27,6 +27,10 @@ MEND = {  # what may be missing: (what that means, the command)
     "dexed": ("The synth dexed has no engine; run", dexed.INSTALL),
     "surge": ("The synth surge has no engine", surge_engine.INSTALL),
     "index": ("There is no index of sounds, so searches start from random ones; run", "unsynth index build"),
+    "space": (
+        "There is no joint space, so sounds cannot be searched by embedding; run",
+        "unsynth pretrain recipes/voice-small.yaml",
+    ),
 }
 
 Json = dict[str, Any]
@@ -36,13 +40,13 @@ def examine() -> Json:
     """What there is, and under ``missing`` what to do about what there is not."""
     backends = available()
     formats = sorted(soundfile.available_formats())
-    index = [str(path) for path in (own(Voice()), shipped(Voice())) if path.is_file()]
+    files = {what: installed(f"voice-{what}") for what in ("index", "space")}
     have = {
         "native": "native" in backends,
         "mp3": "MP3" in formats,
         "dexed": dexed.installed(),
         "surge": bool(_surge()),
-        "index": bool(index),
+        **{what: path.is_file() for what, path in files.items()},
     }
     return {
         "unsynth": __version__,
@@ -59,7 +63,7 @@ def examine() -> Json:
         "dexed": version("dexed-py") if dexed.installed() else None,
         "surge": _surge(),
         "dx7_banks": list(map(str, banks())),
-        "index": index,
+        **{what: str(path) if path.is_file() else None for what, path in files.items()},
         "missing": [{"what": what, "why": MEND[what][0], "fix": MEND[what][1]} for what in MEND if not have[what]],
     }
 
