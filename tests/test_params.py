@@ -44,6 +44,19 @@ def test_every_step_is_reached_and_comes_back(count, low):
     assert set(spec.to_human(torch.linspace(0, 1, 50 * count)[:, None])[:, 0].tolist()) == set(steps[:, 0].tolist())
 
 
+@given(st.lists(st.floats(0, 1, width=32), min_size=3, max_size=3))
+def test_snapping_moves_steps_to_their_middle_and_nothing_else(units):
+    choice = Param("c", 0, 2, kind="categorical", choices=("a", "b", "c"))
+    spec = ParamSpec("any", [Param("a", 0, 9, curve=0.5), Param("b", -1, 2, kind="integer"), choice])
+    unit = torch.tensor(units)
+    snapped = spec.snap(unit)
+    assert torch.equal(spec.to_human(snapped), spec.to_human(unit))
+    assert snapped[0] == unit[0]
+    assert snapped[1:].tolist() == pytest.approx(
+        [min(int(u * n), n - 1) / n + 0.5 / n for u, n in zip(units[1:], (4, 3), strict=True)]
+    )
+
+
 def test_gradient_is_finite_at_the_edges():
     unit = torch.tensor([0.0, 0.5, 1.0, 1e-38])[:, None].expand(-1, len(SPEC)).clone().requires_grad_()
     SPEC.to_human(unit).sum().backward()

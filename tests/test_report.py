@@ -147,6 +147,11 @@ def test_the_page_tells_scores_and_settings(page):
         assert told in words
 
 
+def test_a_choice_has_no_bar(page):
+    """One knob of three is a choice; two candidates."""
+    assert sum("--from" in a.get("style", "") for a in page.all("i")) == 2 * 2
+
+
 def test_hostile_names_stay_text():
     text = report.page(example(name=HOSTILE))
     named = Page(text)

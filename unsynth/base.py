@@ -20,6 +20,9 @@ from unsynth.errors import (
     BatchError as BatchError,
 )
 from unsynth.errors import (
+    EngineError as EngineError,
+)
+from unsynth.errors import (
     NotFoundError as NotFoundError,
 )
 from unsynth.errors import (

@@ -141,7 +141,7 @@ def _save(found: Match, folder: Path, job: Json) -> Json:
     _make(folder)
     audio.write_text(folder / RECORD, json.dumps({"job": job, "result": None}))
     with suppress(OSError):
-        for old in folder.glob("candidate-*"):
+        for old in (*folder.glob("candidate-*"), *folder.glob("match.*")):
             old.unlink()
     try:
         found.save(folder)

@@ -75,29 +75,59 @@ def match_sounds(
 
 
 def render_patch(
-    patch_json: str | None = None, *, id: int | None = None, synth: str = "voice", out: str | None = None
+    patch: str | None = None,
+    *,
+    id: int | None = None,
+    synth: str = "voice",
+    voice: int | None = None,
+    note: int = 60,
+    velocity: int = 100,
+    length: float = 1.0,
+    out: str | None = None,
 ) -> None:
     """Play a patch to a wav file.
 
     Args:
-        patch_json: a patch.json that `unsynth match` wrote, perhaps edited since.
+        patch: a patch.json that `unsynth match` wrote, perhaps edited since; or DX7 voices as .syx or .dx7.
         id: a sound id to play, instead of a patch.
         synth: the synth that plays the id; a patch knows its own.
-        out: the file to write; PATCH.wav or id-N.wav in this folder if not given.
+        voice: which of the DX7 voices of a file to play, from 1.
+        note: MIDI note that the DX7 voice plays (60 is C4).
+        velocity: how hard, 1 to 127.
+        length: seconds that its key is down.
+        out: the file to write; PATCH.wav, BANK-VOICE.wav or id-N.wav in this folder if not given.
     """
     from unsynth import audio
     from unsynth.match import render
     from unsynth.presets.patch import read
     from unsynth.synths import synth as synth_of
 
-    if (patch_json is None) == (id is None):
-        raise UsageError("Name either a patch.json or an --id to render.")
-    patch = read(Path(patch_json), lambda name: synth_of(name).spec) if patch_json else None
-    name = Path(patch_json).stem if patch_json else f"id-{id}"
-    sound = render(patch or id or 0, synth)
+    if (patch is None) == (id is None):
+        raise UsageError("Name either a patch or an --id to render.")
+    if patch and Path(patch).suffix.lower() in (".syx", ".dx7"):
+        instrument, (name, sound) = synth_of("dexed"), _dx7(Path(patch), voice, note, velocity, length)
+    else:
+        found = read(Path(patch), lambda name: synth_of(name).spec) if patch else None
+        name = Path(patch).stem if patch else f"id-{id}"
+        instrument, sound = synth_of(found.synth if found else synth), render(found or id or 0, synth)
     file = out or f"{name}.wav"
-    audio.write(file, sound, synth_of(patch.synth if patch else synth).rate)
+    audio.write(file, sound, instrument.rate)
     print(file)
+
+
+def _dx7(path: Path, voice: int | None, note: int, velocity: int, length: float) -> tuple[str, Any]:
+    """A name for the sound of a voice of a bank, and the sound."""
+    from unsynth.presets.syx import read, to_params
+    from unsynth.synths import synth as synth_of
+
+    voices = read(path)
+    if voice is None and len(voices) > 1:
+        raise UsageError(f"{path} has {len(voices)} voices; say which one with --voice 1 to {len(voices)}.")
+    number = 1 if voice is None else voice
+    if not 1 <= number <= len(voices):
+        raise UsageError(f"{path} has no voice {voice}; choose one from 1 to {len(voices)}.")
+    name = path.stem if len(voices) == 1 else f"{path.stem}-{number}"
+    return name, synth_of("dexed").render(to_params([voices[number - 1]], note, velocity, length))[0]
 
 
 def synths(name: str | None = None) -> None:

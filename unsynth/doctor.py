@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import platform
 import sys
+from importlib.metadata import version
 from typing import Any
 
 import soundfile
 import torch
 
 from unsynth import __version__
+from unsynth.base import UsageError
 from unsynth.checkpoint import installed
 from unsynth.native import instruction_sets, threads
+from unsynth.presets.dexed import banks
+from unsynth.synths import dexed, surge_engine
 from unsynth.synths.voice import Voice, available
 
 MEND = {  # what may be missing: (what that means, the command)
@@ -20,6 +24,8 @@ MEND = {  # what may be missing: (what that means, the command)
         "pip install --force-reinstall --no-deps .",
     ),
     "mp3": ("This libsndfile reads no mp3; run", "pip install --upgrade soundfile"),
+    "dexed": ("The synth dexed has no engine; run", dexed.INSTALL),
+    "surge": ("The synth surge has no engine", surge_engine.INSTALL),
     "index": ("There is no index of sounds, so searches start from random ones; run", "unsynth index build"),
     "space": (
         "There is no joint space, so sounds cannot be searched by embedding; run",
@@ -35,7 +41,13 @@ def examine() -> Json:
     backends = available()
     formats = sorted(soundfile.available_formats())
     files = {what: installed(f"voice-{what}") for what in ("index", "space")}
-    have = {"native": "native" in backends, "mp3": "MP3" in formats, **{k: p.is_file() for k, p in files.items()}}
+    have = {
+        "native": "native" in backends,
+        "mp3": "MP3" in formats,
+        "dexed": dexed.installed(),
+        "surge": bool(_surge()),
+        **{what: path.is_file() for what, path in files.items()},
+    }
     return {
         "unsynth": __version__,
         "python": platform.python_version(),
@@ -48,6 +60,9 @@ def examine() -> Json:
         "instruction_sets": instruction_sets(),
         "threads": threads(),
         "audio_formats": formats,
+        "dexed": version("dexed-py") if dexed.installed() else None,
+        "surge": _surge(),
+        "dx7_banks": list(map(str, banks())),
         **{what: str(path) if path.is_file() else None for what, path in files.items()},
         "missing": [{"what": what, "why": MEND[what][0], "fix": MEND[what][1]} for what in MEND if not have[what]],
     }
@@ -59,6 +74,13 @@ def describe(facts: Json) -> str:
     lines = [f"{name.replace('_', ' '):22}{value or 'none'}" for name, value in told.items()]
     mend = [f"{missing['why']}: {missing['fix']}" for missing in facts["missing"]]
     return "\n".join([*lines, "", *(mend or ["Nothing is missing."])])
+
+
+def _surge() -> str | None:
+    try:
+        return surge_engine.available()
+    except UsageError:
+        return None
 
 
 def _in_use() -> str:

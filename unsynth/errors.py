@@ -51,3 +51,9 @@ class BatchError(UnsynthError):
     """Some sounds of several could not be matched; each has had its own sentence."""
 
     exit_code = 8
+
+
+class EngineError(UnsynthError):
+    """An engine in a worker process that cannot be started, or fails on a patch again and again."""
+
+    exit_code = 9

@@ -18,7 +18,7 @@ from unsynth import __version__, audio, distances, report
 from unsynth.base import Budget, OutputError, Problem, Search, Solution, Synth, UsageError
 from unsynth.native import torch_on_one_thread
 from unsynth.params import ParamSpec
-from unsynth.presets import patch
+from unsynth.presets import EXPORTS, patch
 from unsynth.search import method as method_of
 from unsynth.search.diverse import diverse
 from unsynth.search.objective import MatchDistance
@@ -98,7 +98,8 @@ class Match:
     def save(self, folder: str | Path) -> None:
         """Write match.wav, patch.json, the other candidates as candidate-2.wav and .json ..., and report.html.
 
-        Every file appears whole or not at all, and the report comes last.
+        The synth's own preset files come beside them (docs/match-output.md). Every file appears whole or not at all,
+        and the report comes last.
 
         Raises:
             OutputError: ``folder`` cannot be made or written to.
@@ -112,7 +113,15 @@ class Match:
             sound, settings = report.stems(rank)
             audio.write(folder / f"{sound}.wav", candidate.audio, self.rate)
             audio.write_text(folder / f"{settings}.json", patch.to_json(self.patch(candidate), self.spec))
+        for name, data in self.presets().items():
+            audio.write_bytes(folder / name, data)
         audio.write_text(folder / "report.html", report.page(self))
+
+    def presets(self) -> dict[str, bytes]:
+        """The files that the synth itself reads, by name; none where it has no format of its own."""
+        stems = [report.stems(rank)[0] for rank in range(1, len(self.candidates) + 1)]
+        params = torch.stack([candidate.params for candidate in self.candidates]).cpu()
+        return EXPORTS[self.synth](self.name, stems, params) if self.synth in EXPORTS else {}
 
 
 def match(
@@ -225,11 +234,12 @@ def _target(sound: Any, rate: int | None, synth: Synth) -> Float[Tensor, " time"
 
 
 def _candidates(synth: Synth, found: Solution, target: Float[Tensor, " time"]) -> list[Candidate]:
+    params = synth.spec.snap(found.params.cpu())
     sounds, gains = audio.match_level(synth.render(found.params).cpu(), target)
     scores = distances.metrics(target[None], sounds)
     return [
         Candidate(
-            params=found.params[i].cpu(),
+            params=params[i],
             noise=0,
             audio=sounds[i],
             gain_db=gains[i].item(),

@@ -141,6 +141,10 @@ class ParamSpec:
         unit = torch.where(self.column("symmetric") > 0, symmetric, plain)
         return torch.where(self._stepped(human.device), stepped, unit).clamp(0, 1).float()
 
+    def snap(self, unit: Float[Tensor, "*batch param"]) -> Float[Tensor, "*batch param"]:
+        """The middle of its step for every integer and choice: another number for the same sound."""
+        return torch.where(self._stepped(unit.device), self.to_unit(self.to_human(unit)), unit)
+
     def text(self, index: int, human: float) -> str:
         """``human`` as a musician reads it: ``440 Hz``, ``saw``."""
         param = self.params[index]

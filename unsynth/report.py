@@ -268,7 +268,8 @@ def _settings(index: int, name: str, match: Match) -> str:
 
 
 def _row(spec: ParamSpec, index: int, human: float, unit: float, origin: float) -> str:
-    """One knob; the bar starts where the human value is zero."""
+    """One knob; the bar starts where the human value is zero. A choice has no more or less, so it has no bar."""
     knob, value = spec.names[index].rpartition(".")[2], spec.text(index, human)
-    bar = f'<i style="--from:{min(unit, origin):.1%};--to:{max(unit, origin):.1%}"></i>'
-    return f'<tr><th scope="row">{_text(knob)}</th><td>{_text(value)}</td><td>{bar}{unit:.3f}</td></tr>'
+    bar = f'<i style="--from:{min(unit, origin):.1%};--to:{max(unit, origin):.1%}"></i>{unit:.3f}'
+    travel = "" if spec.params[index].kind == "categorical" else bar
+    return f'<tr><th scope="row">{_text(knob)}</th><td>{_text(value)}</td><td>{travel}</td></tr>'

@@ -1,1 +1,52 @@
-"""Presets: parameters to and from the files that other programs read."""
+"""Presets: parameters to and from the files that other programs read. The tables of what there is for each synth."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from unsynth.base import Params
+
+Export = Callable[[str, list[str], Params], dict[str, bytes]]
+Prior = Callable[[int, torch.Generator], Params]
+
+DATA = "UNSYNTH_DATA"  # environment variable: folder of the indexes and presets of this user
+
+
+def data_folder() -> Path:
+    """Where this user keeps what searches may use: $UNSYNTH_DATA, or ~/.local/share/unsynth."""
+    return Path(os.environ.get(DATA) or Path.home() / ".local" / "share" / "unsynth")
+
+
+def _dexed(title: str, stems: list[str], params: Params) -> dict[str, bytes]:
+    from unsynth.presets.dexed import export
+
+    return export(title, stems, params)
+
+
+def _dexed_prior() -> Prior:
+    from unsynth.presets.dexed import random_patches
+
+    return random_patches()
+
+
+def _surge(title: str, stems: list[str], params: Params) -> dict[str, bytes]:
+    from unsynth.presets.fxp import export
+
+    return export(title, stems, params)
+
+
+def _surge_prior() -> Prior:
+    from unsynth.presets.fxp import random_patches
+
+    return random_patches()
+
+
+EXPORTS: dict[str, Export] = {"dexed": _dexed, "surge": _surge}
+"""Preset files of candidates, best first: from the target's name, the candidates' file names and their parameters."""
+
+PRIORS: dict[str, Callable[[], Prior]] = {"dexed": _dexed_prior, "surge": _surge_prior}
+"""Random patches that are worth a render, for synths whose uniform ones are not."""

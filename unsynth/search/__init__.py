@@ -26,6 +26,19 @@ def _retrieve(synth: Synth, seed: int) -> Search:
     return Retrieve(best_index(synth))
 
 
+def _start(synth: Synth, seed: int) -> Search:
+    """Retrieval where there is an index of the synth, else the best of random patches for a while.
+
+    An index holds uniform patches; a prior is better than those.
+    """
+    from unsynth.checkpoint import installed
+    from unsynth.presets import PRIORS
+    from unsynth.search.sample import Sample
+
+    indexed = synth.name not in PRIORS and installed(f"{synth.name}-index").is_file()
+    return _retrieve(synth, seed) if indexed else Sample(seed=seed, batch=32, until=0.75)
+
+
 def _embedding(synth: Synth, seed: int) -> Search:
     from unsynth.search.embedding import Embedding, feature
     from unsynth.search.index import best_index
@@ -41,7 +54,7 @@ def _chain(synth: Synth, seed: int) -> Search:
     from unsynth.search.diverse import Alternatives
     from unsynth.search.genetic import Genetic
 
-    return Chain(_retrieve(synth, seed), Genetic(until=0.1, seed=seed), Alternatives(seed=seed))
+    return Chain(_start(synth, seed), Genetic(until=0.1, seed=seed), Alternatives(seed=seed))
 
 
 def _genetic(synth: Synth, seed: int) -> Search:
@@ -55,14 +68,14 @@ def _refine(synth: Synth, seed: int) -> Search:
     from unsynth.search.chain import Chain
     from unsynth.search.evolve import Evolve
 
-    return Chain(_retrieve(synth, seed), Evolve(sigma=0.05, seed=seed))
+    return Chain(_start(synth, seed), Evolve(sigma=0.05, seed=seed))
 
 
 def _gradient(synth: Synth, seed: int) -> Search:
     from unsynth.search.chain import Chain
     from unsynth.search.gradient import Gradient
 
-    return Chain(_retrieve(synth, seed), Gradient())
+    return Chain(_start(synth, seed), Gradient())
 
 
 METHODS: dict[str, Callable[[Synth, int], Search]] = {

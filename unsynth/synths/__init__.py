@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from unsynth.base import Synth, UsageError
+from unsynth.errors import UsageError
+
+if TYPE_CHECKING:  # worker processes import this package, and do without torch
+    from unsynth.base import Synth
 
 
 def _voice() -> Synth:
@@ -13,7 +17,19 @@ def _voice() -> Synth:
     return Voice()
 
 
-SYNTHS: dict[str, Callable[[], Synth]] = {"voice": _voice}
+def _dexed() -> Synth:
+    from unsynth.synths.dexed import Dexed
+
+    return Dexed()
+
+
+def _surge() -> Synth:
+    from unsynth.synths.surge import Surge
+
+    return Surge()
+
+
+SYNTHS: dict[str, Callable[[], Synth]] = {"voice": _voice, "dexed": _dexed, "surge": _surge}
 
 
 def synth(name: str) -> Synth:

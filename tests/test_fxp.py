@@ -1,0 +1,299 @@
+"""Surge XT's presets: layout against an independent parser, round trips, damage, and real patches with known values."""
+
+import json
+import os
+import re
+import struct
+from contextlib import suppress
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from unsynth.base import NotFoundError, PatchError
+from unsynth.presets import fxp
+from unsynth.synths import surge
+from unsynth.synths.surge_patch import from_preset, parse, updated
+from unsynth.synths.surge_values import facts, new_patch
+
+FACTS = os.environ.get("UNSYNTH_SURGE_FACTS")  # a folder with fxp/*.fxp, and beside each the engine's values as .json
+HEADER = 60
+CHUNK = 32
+
+
+def patches(count, seed=0):
+    return torch.rand(count, len(surge.SPEC), generator=torch.Generator().manual_seed(seed))
+
+
+def xml_of(data):
+    size = struct.unpack_from("<I", data, HEADER + 4)[0]
+    return data[HEADER + CHUNK : HEADER + CHUNK + size]
+
+
+def file_of(xml, magic=b"sub3"):
+    chunk = struct.pack("<4s7I", magic, len(xml), *[0] * 6) + xml
+    return struct.pack(">4sI4sI4sII28sI", b"CcnK", 0, b"FPCh", 1, b"cjs3", 1, 1, b"x", len(chunk)) + chunk
+
+
+def params_or_a_sentence(data):
+    """Read ``data``; whatever comes of it must be a patch or a PatchError."""
+    with suppress(PatchError):
+        params = fxp.to_params(parse(data))
+        assert params.shape == (len(surge.SPEC),)
+        assert ((params >= 0) & (params <= 1)).all()
+
+
+def test_a_file_has_the_layout_that_surge_reads():
+    data = fxp.write(patches(1)[0], 'Kick <1> & "more" \x01\udc80')
+    magic, size, kind, version, synth, _, programs, name, chunk = struct.unpack(">4sI4sI4sII28sI", data[:HEADER])
+    assert (magic, kind, version, synth, programs) == (b"CcnK", b"FPCh", 1, b"cjs3", 1)
+    assert size == len(data) - 8
+    assert chunk == len(data) - HEADER
+    assert name.rstrip(b"\0") == b'Kick <1> & "more" '
+    assert struct.unpack("<4s7I", data[HEADER : HEADER + CHUNK]) == (b"sub3", len(data) - HEADER - CHUNK, *[0] * 6)
+    root = ElementTree.fromstring(xml_of(data))
+    assert (root.tag, root.find("meta").get("name")) == ("patch", 'Kick <1> & "more" ')
+    assert int(root.get("revision")) <= 25
+
+
+def test_elements_are_those_of_the_parameters_with_types_and_modulation():
+    raw = torch.tensor(new_patch())
+    for name, value in {"osc2.type": 1, "osc2.p0": 5, "filter1.cutoff": -12.5, "mod.lfo2_cutoff": 7.25}.items():
+        raw[surge.SPEC.index(name)] = value
+    found = {
+        e.tag: e for e in ElementTree.fromstring(xml_of(fxp.write(surge.to_params(raw[None])[0]))).find("parameters")
+    }
+    assert found["a_osc2_type"].attrib == {"type": "0", "value": "1"}
+    assert found["a_osc2_param0"].attrib == {"type": "0", "value": "5"}  # the shape of a sine is a whole number
+    assert found["a_osc1_param0"].get("type") == "2"  # that of a classic is not
+    assert found["a_osc2_param3"].get("deactivated") == "1"
+    assert float(found["a_filter1_cutoff"].get("value")) == pytest.approx(-12.5, abs=1e-4)
+    (route,) = found["a_filter1_cutoff"]
+    assert (route.tag, route.get("source"), route.get("muted")) == ("modrouting", "18", "0")
+    assert float(route.get("depth")) == pytest.approx(7.25, abs=1e-4)
+    assert not list(found["a_pitch"])
+    assert found["a_drift"].get("value") == "0"
+    assert {found[f"a_osc{n}_retrigger"].get("value") for n in "123"} == {"1"}
+
+
+def test_a_thousand_random_patches_come_back():
+    params = patches(1000)
+    raw = surge.to_raw(params)
+    played = [surge.SPEC.index(f"play.{name}") for name in ("note", "velocity", "hold")]
+    kept = [i for i in range(len(surge.SPEC)) if i not in played]  # a preset has no note
+    again = torch.tensor([from_preset(parse(fxp.write(row))) for row in params])
+    assert torch.equal(again[:, kept], raw[:, kept])
+
+
+def test_what_was_read_gives_the_same_file_again():
+    for row in patches(50, seed=1):
+        data = fxp.write(row)
+        params = fxp.to_params(parse(data))
+        first, second = ElementTree.fromstring(xml_of(data)), ElementTree.fromstring(xml_of(fxp.write(params)))
+        for one, other in zip(first.find("parameters"), second.find("parameters"), strict=True):
+            assert float(one.get("value")) == pytest.approx(float(other.get("value")), rel=1e-4, abs=1e-4), one.tag
+
+
+def test_a_file_is_read_by_path(tmp_path):
+    (tmp_path / "a.fxp").write_bytes(fxp.write(patches(1)[0], "Bell"))
+    preset = fxp.read(tmp_path / "a.fxp")
+    assert (preset.name, preset.revision) == ("Bell", 22)
+    assert re.fullmatch(r"Play MIDI note \d+ at velocity \d+ and hold it for \d\.\d+ s\.", preset.comment)
+    with pytest.raises(NotFoundError, match=r"b\.fxp"):
+        fxp.read(tmp_path / "b.fxp")
+    (tmp_path / "c.fxp").write_bytes(b"RIFF" * 100)
+    with pytest.raises(PatchError, match=r"c\.fxp.*Surge XT"):
+        fxp.read(tmp_path / "c.fxp")
+
+
+def test_export_writes_a_preset_and_a_note_for_each_candidate():
+    files = fxp.export("kick.wav", ["match", "candidate-2"], patches(2))
+    assert list(files) == ["match.fxp", "candidate-2.fxp", "match.mid", "candidate-2.mid"]
+    assert parse(files["candidate-2.fxp"]).name == "kick 2"
+    note = round(surge.to_raw(patches(2))[0, -3].item())
+    assert bytes([0x90, note]) in files["match.mid"]
+
+
+def test_random_patches_differ_in_the_core_alone():
+    params = fxp.random_patches()(64, torch.Generator().manual_seed(0))
+    moving = {surge.SPEC.names[i] for i in (params != params[0]).any(0).nonzero().flatten().tolist()}
+    assert moving == set(facts()["core"]) - {"mixer.osc1_mute"}
+    assert 0 <= params.min() <= params.max() <= 1
+
+
+BOMB = b"<!DOCTYPE patch [<!ENTITY a '1'>" + b"".join(
+    b"<!ENTITY %c '%s'>" % (c, b"&%c;" % (c - 1) * 100) for c in range(ord("b"), ord("z"))
+)
+
+
+@pytest.mark.parametrize(
+    ("xml", "why"),
+    [
+        (BOMB + b"]><patch revision='22'><meta name='&y;'/></patch>", "document type"),
+        (b"<!DOCTYPE patch SYSTEM 'file:///etc/passwd'><patch revision='22'/>", "document type"),
+        (b"<patch revision='22'><parameters>", "damaged"),
+        (b"<patch revision='22'><parameters/></patch>", "no parameters"),
+        (b"<patch><parameters><volume type='2' value='1'/></parameters></patch>", "no revision"),
+        (b"<patch revision='22'><parameters><volume type='2' value='nan'/></parameters></patch>", "not finite"),
+        (b"<patch revision='22'><parameters><volume type='2' value='loud'/></parameters></patch>", "not a number"),
+        (b"<patch revision='22'><parameters><volume type='0' value='99999999999'/></parameters></patch>", "range"),
+        (b"<patch revision='1e999'/>", "not finite"),
+        (b"<a>" * 300_000, "damaged"),
+        (b"\xff\xfe\x00", "damaged"),
+    ],
+)
+def test_bad_xml_is_refused_in_a_sentence(xml, why):
+    with pytest.raises(PatchError, match=why) as caught:
+        parse(file_of(xml))
+    assert "\n" not in str(caught.value)
+
+
+def test_oversized_and_foreign_files_are_refused():
+    good = fxp.write(patches(1)[0])
+    with pytest.raises(PatchError, match="bytes"):
+        parse(good + bytes(4 << 20))
+    with pytest.raises(PatchError, match="not a preset of Surge XT"):
+        parse(good.replace(b"cjs3", b"ABCD"))
+    with pytest.raises(PatchError, match="parameters"):
+        parse(good[: HEADER + 4] + b"\xff\xff\xff\xff" + good[HEADER + 8 :])
+
+
+def test_a_file_cut_anywhere_is_refused():
+    good = fxp.write(patches(1)[0])
+    for end in (*range(0, 200), *range(200, len(good), 97)):
+        with pytest.raises(PatchError):
+            parse(good[:end])
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    flips=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 7)), min_size=1, max_size=12), cut=st.integers(0, 50)
+)
+def test_flipped_bits_give_a_patch_or_a_sentence(flips, cut):
+    data = bytearray(fxp.write(patches(1)[0]))
+    for place, bit in flips:
+        data[place % len(data)] ^= 1 << bit
+    params_or_a_sentence(bytes(data[: len(data) - cut]))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=400))
+def test_any_xml_part_gives_a_patch_or_a_sentence(noise):
+    with pytest.raises(PatchError):
+        parse(file_of(noise))
+
+
+@pytest.mark.parametrize(
+    ("revision", "before", "after"),
+    [
+        (9, {"a_osc1_type": 1, "a_osc1_param0": 9}, {"a_osc1_param0": 0, "a_osc1_retrigger": 1, "a_osc1_param4": 70}),
+        (14, {"a_filter1_type": 6, "a_filter1_subtype": 4}, {"a_filter1_type": 23, "a_filter1_subtype": 1}),
+        (15, {"a_filter1_type": 6, "a_filter1_subtype": 2}, {"a_filter1_type": 6, "a_filter1_subtype": 2}),
+        (28, {"a_filter1_type": 6, "a_filter1_subtype": 3}, {"a_filter1_subtype": 1}),
+        (28, {"b_osc3_type": 1, "b_osc3_param0": 29}, {"b_osc3_param0": 3}),
+        (22, {"b_osc3_type": 1, "b_osc3_param0": 7}, {"b_osc3_param0": 7}),
+        (15, {"polylimit": 8}, {"polylimit": 16}),
+    ],
+)
+def test_other_revisions_are_numbered_as_in_revision_22(revision, before, after):
+    found = updated(before, revision)
+    assert {name: found[name] for name in after} == after
+
+
+def test_a_choice_that_the_spec_has_not_is_named():
+    raw = list(new_patch())
+    raw[surge.SPEC.index("filter1.type")] = 12
+    with pytest.raises(PatchError, match=r"filter1\.type to 12.*legacy ladder"):
+        surge.to_params(torch.tensor([raw]))
+
+
+OF_SCENE = {  # the engine's names of parameters to a file's, told independently of surge.json
+    "noise_colour": "noisecol", "keytrack_root": "ktrkroot", "width": "pan2", "f2_cutoff_is_offset": "f2_cf_is_offset",
+    "filterblock_configuration": "fb_config", "filter_balance": "f_balance",
+}  # fmt: skip
+STAGES = {"a": "attack", "d": "decay", "s": "sustain", "r": "release"}
+
+
+def element(path):
+    """The element of a patch's XML that holds a parameter of the engine; empty for those that no file has."""
+    top, *rest = path.split("/")
+    match top, *rest:
+        case "fx", k, "p", j:
+            return f"fx{int(k) + 1}_p{j}"
+        case "fx", k, "type":
+            return f"fx{int(k) + 1}_type"
+        case "fx", *_:
+            return ""
+        case "scene", s, *inside:
+            return f"{'ab'[int(s)]}_{of_scene(*inside)}"
+    return {"splitpoint": "splitkey"}.get(path, path)
+
+
+def of_scene(part, *rest):
+    match part, *rest:
+        case "osc", k, "p", j:
+            return f"osc{int(k) + 1}_param{j}"
+        case "osc", k, name:
+            return f"osc{int(k) + 1}_{name}"
+        case "filterunit", k, name:
+            return f"filter{int(k) + 1}_{name}"
+        case "wsunit", name:
+            return f"ws_{name}"
+        case "adsr", k, name:
+            stage, _, shape = name.partition("_")
+            return f"env{int(k) + 1}_{STAGES.get(stage, stage)}{'_shape' if shape else ''}"
+        case "lfo", k, name:
+            return f"lfo{k}_{name.replace('start_', '')}"
+        case "send_level", k:
+            return f"send_fx_{int(k) + 1}"
+    return OF_SCENE.get(part, re.sub(r"ring_(\d\d)", r"ring\1", part))
+
+
+def test_the_elements_of_the_spec_are_those_of_its_paths():
+    for param in facts()["params"]:
+        if "path" in param and param["element"]:
+            assert element(param["path"]) == param["element"]
+
+
+def as_newest(values):
+    """``values`` numbered as in revision 28, whose engine told the known values."""
+    new = dict(values)
+    for unit in (f"{scene}_filter{n}_" for scene in "ab" for n in "12"):
+        pair = (round(new[f"{unit}type"]), round(new[f"{unit}subtype"]))
+        new[f"{unit}subtype"] = {(6, 1): 3, (6, 2): 4, (12, 3): 4}.get(pair, pair[1])
+    for osc in (f"{scene}_osc{n}_" for scene in "ab" for n in "123"):
+        if new[f"{osc}type"] == 1:
+            new[f"{osc}param0"] = {1: 28, 3: 29, 5: 30, 7: 31}.get(new[f"{osc}param0"], new[f"{osc}param0"])
+    return new
+
+
+@pytest.mark.skipif(not FACTS, reason="UNSYNTH_SURGE_FACTS names no folder with real patches and their known values")
+def test_real_patches_have_the_values_that_the_engine_has():
+    """All parameters but effects, and the volume of files that leave it alone; effects are not unsynth's."""
+    compared, wrong = 0, []
+    for path in sorted(Path(FACTS, "fxp").glob("*.fxp")):
+        values = as_newest(fxp.read(path).values)
+        for where, known in json.loads(path.with_suffix(".json").read_text()).items():
+            name = element(where)
+            if name in values and not name.startswith("fx"):
+                compared += 1
+                if values[name] != pytest.approx(known, rel=1e-5, abs=1e-5):
+                    wrong.append((path.name, name, values[name], known))
+    print(f"{compared} values compared, {len(wrong)} differ")
+    assert compared > 20_000
+    assert wrong == []
+
+
+@pytest.mark.skipif(not FACTS, reason="UNSYNTH_SURGE_FACTS names no folder with real patches and their known values")
+def test_real_patches_cut_or_flipped_give_a_patch_or_a_sentence():
+    random = torch.Generator().manual_seed(0)
+    for path in sorted(Path(FACTS, "fxp").glob("*.fxp")):
+        data = bytearray(path.read_bytes())
+        for place in torch.randint(len(data), (20,), generator=random).tolist():
+            with pytest.raises(PatchError):
+                parse(bytes(data[: place % (HEADER + CHUNK + len(xml_of(data)))]))
+            data[place] ^= 16
+            params_or_a_sentence(bytes(data))

@@ -1,0 +1,88 @@
+"""What runs in a worker of :mod:`unsynth.synths.worker`: an engine between two pipes, and the language they speak.
+
+Rows of float32 come in through stdin, samples go out through stdout:
+
+    parent -> worker    uint32 bytes, float32 row
+    worker -> parent    uint32 status (0: audio, 1: a sentence), uint32 bytes, audio as float32 or the sentence as UTF-8
+
+The first answer is an empty one that says that the engine is there. Nothing here loads torch.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import struct
+import sys
+import threading
+from contextlib import suppress
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Row = npt.NDArray[np.float32]
+
+HEAD = struct.Struct("<I")
+REPLY = struct.Struct("<II")
+AUDIO, SENTENCE = 0, 1
+
+
+def exactly(pipe: Any, buffer: Any) -> Any:
+    """Fill ``buffer``; EOFError where the pipe ends before."""
+    view, done = memoryview(buffer), 0
+    while done < len(view):
+        got = pipe.readinto(view[done:])
+        if not got:
+            raise EOFError
+        done += got
+    return buffer
+
+
+def _work(engine: str) -> None:
+    """What a worker does until its stdin ends."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what an engine prints is no audio
+    rows: queue.SimpleQueue[Row] = queue.SimpleQueue()
+    try:
+        module, _, name = engine.partition(":")
+        play = getattr(import_module(module), name)()
+    except Exception as error:
+        return _answer(answers, SENTENCE, _sentence(error))
+    _answer(answers, AUDIO, b"")
+    threading.Thread(
+        target=_listen, args=(os.fdopen(os.dup(sys.stdin.fileno()), "rb", buffering=0), rows), daemon=True
+    ).start()
+    while True:
+        row = rows.get()
+        try:
+            status, data = AUDIO, np.ascontiguousarray(play(row), np.float32).tobytes()
+        except Exception as error:
+            status, data = SENTENCE, _sentence(error)
+        _answer(answers, status, data)
+
+
+def _listen(pipe: Any, rows: queue.SimpleQueue[Row]) -> None:
+    """Reads while the engine plays, so that a worker whose parent is gone ends even if its engine hangs."""
+    with suppress(EOFError):
+        while True:
+            (size,) = HEAD.unpack(exactly(pipe, bytearray(HEAD.size)))
+            rows.put(np.frombuffer(exactly(pipe, bytearray(size)), np.float32))
+    os._exit(0)
+
+
+def _answer(pipe: Any, status: int, data: bytes) -> None:
+    rest = memoryview(REPLY.pack(status, len(data)) + data)
+    while rest:
+        rest = rest[pipe.write(rest) :]
+
+
+def _sentence(error: Exception) -> bytes:
+    return f"{type(error).__name__}: {error}".rstrip(".").encode(errors="replace")
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _work(sys.argv[1])

@@ -1,0 +1,273 @@
+"""A pool of processes around a black-box engine: what crashes or hangs there is killed, started again and redone.
+
+Each worker is a fresh interpreter that imports the engine by name (:mod:`unsynth.synths.process`); neither torch nor
+the caller's ``__main__`` is loaded in it.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from unsynth.errors import EngineError
+from unsynth.synths.process import AUDIO, HEAD, REPLY, exactly
+
+Row = Rows = Sound = Sounds = npt.NDArray[np.float32]  # (param,); (batch, param); (time,); (batch, time)
+Engine = Callable[[Row], Sound]
+"""Plays one row; the same row always gives the same sound, whatever was played before."""
+
+PIPE_BYTES = 1 << 20  # what an unprivileged process may ask Linux for: a whole sound, so that nobody waits for a reader
+ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+POLL = 0.1  # seconds between looks at the clock
+CLOSED = "The pool was closed before this was done; make a new one."
+GRACE = 5.0  # seconds that a thread may take to end
+
+
+@dataclass
+class _Job:
+    rows: Rows
+    sounds: Sounds
+    future: Future[Sounds] = field(default_factory=Future)
+
+
+class _Worker:
+    """One process, started when it is needed. Used by one thread; :meth:`kill` may be called from any."""
+
+    def __init__(
+        self, engine: str, timeout: float, start_timeout: float, attempts: int, closing: threading.Event
+    ) -> None:
+        self.engine, self.timeout, self.start_timeout = engine, timeout, start_timeout
+        self.attempts, self.closing = attempts, closing
+        self.process: subprocess.Popen[bytes] | None = None
+        self.ready = False
+        self.deadline = float("inf")
+
+    def play(self, row: Row, sound: Sound) -> None:
+        """Render ``row`` into ``sound``, whatever becomes of the process meanwhile."""
+        self._persist("on the same patch", lambda: self._play(row, sound))
+
+    def _persist(self, when: str, attempt: Callable[[], None]) -> None:
+        """Try until the process survives it, a few times; an exception of the engine counts at once."""
+        status = None
+        for _ in range(self.attempts):
+            if self.closing.is_set():
+                raise EngineError(CLOSED)
+            try:
+                return attempt()
+            except (OSError, EOFError):
+                status = self.end()
+            except EngineError:
+                self.end()
+                raise
+            finally:
+                self.deadline = float("inf")
+        told = f"The engine {self.engine} crashed or hung {self.attempts} times {when}"
+        raise EngineError(f"{told}; the last time it ended with status {status}.")
+
+    def _play(self, row: Row, sound: Sound) -> None:
+        if not self.ready:
+            self._persist("when it was started", self._start)
+        self.deadline = time.monotonic() + self.timeout
+        data, process = row.tobytes(), self.process
+        process.stdin.write(HEAD.pack(len(data)) + data)  # pyright: ignore[reportOptionalMemberAccess]
+        self._receive(process.stdout, sound)  # pyright: ignore[reportOptionalMemberAccess, reportArgumentType]
+
+    def _start(self) -> None:
+        self.deadline = time.monotonic() + self.start_timeout
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "unsynth.synths.process", self.engine],
+            bufsize=0,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, **ONE_THREAD, "PYTHONPATH": os.pathsep.join(p or os.getcwd() for p in sys.path)},
+            start_new_session=True,  # Ctrl-C is for the parent alone
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+        )
+        _widen(self.process.stdout)
+        if self.closing.is_set():
+            self.kill()
+        self._receive(self.process.stdout, np.empty(0, np.float32))  # pyright: ignore[reportArgumentType]
+        self.ready = True
+
+    def _receive(self, pipe: BinaryIO, sound: Sound) -> None:
+        status, size = REPLY.unpack(exactly(pipe, bytearray(REPLY.size)))
+        if status == AUDIO and size == sound.nbytes:
+            exactly(pipe, sound.data.cast("B") if size else bytearray())
+            return
+        told = bytes(exactly(pipe, bytearray(size)))
+        if status == AUDIO:
+            told = f"it made {size // 4} samples instead of {len(sound)}".encode()
+        raise EngineError(f"The engine {self.engine} failed: {told.decode(errors='replace')}.")
+
+    def kill(self) -> None:
+        if process := self.process:
+            process.kill()
+
+    def end(self) -> int | None:
+        """Kill the process, collect its exit status and close its pipes."""
+        process, self.process, self.ready = self.process, None, False
+        if process is None:
+            return None
+        process.kill()
+        status = process.wait()
+        for pipe in (process.stdin, process.stdout):
+            with suppress(OSError):
+                pipe.close()  # pyright: ignore[reportOptionalMemberAccess]
+        return status
+
+
+class Pool:
+    """Plays rows with an engine in several processes. Safe to use from several threads; close it, or use as a context.
+
+    Args:
+        engine: ``module:name`` of something that makes an :data:`Engine` when called without arguments.
+        samples: length of every sound.
+        workers: how many processes; one for each core this process may run on where None.
+        timeout: seconds that one row may take before its process is killed.
+        start_timeout: seconds that a process may take to make its engine.
+        attempts: how often in all a row is tried when processes end under it, and a process is started.
+        chunk: rows of one job.
+        waiting: jobs that wait at most, for each worker; :meth:`submit` blocks beyond that.
+    """
+
+    def __init__(
+        self,
+        engine: str,
+        samples: int,
+        workers: int | None = None,
+        *,
+        timeout: float = 20.0,
+        start_timeout: float = 60.0,
+        attempts: int = 5,
+        chunk: int = 2,
+        waiting: int = 8,
+    ) -> None:
+        count = workers or cores()
+        self.engine, self.samples, self.chunk = engine, samples, chunk
+        self._closing = threading.Event()
+        self._jobs: queue.Queue[_Job | None] = queue.Queue(count * waiting)
+        self._workers = [_Worker(engine, timeout, start_timeout, attempts, self._closing) for _ in range(count)]
+        parts = [threading.Thread(target=_serve, args=(self._jobs, w), daemon=True) for w in self._workers]
+        parts.append(threading.Thread(target=_watch, args=(self._workers, self._closing), daemon=True))
+        for part in parts:
+            part.start()
+        self.close = weakref.finalize(self, _close, self._closing, self._jobs, self._workers, parts)
+        """End all processes; what was not done raises EngineError. Also happens when Python exits."""
+
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def pids(self) -> list[int]:
+        """Process ids of the workers that have an engine now."""
+        return [process.pid for worker in self._workers if (process := worker.process) and worker.ready]
+
+    def submit(self, rows: Rows) -> Future[Sounds]:
+        """The sounds of ``rows`` later, from one worker; blocks while too many wait already.
+
+        Raises:
+            EngineError: the pool is closed. The future raises it when the engine cannot be made, fails on a row, or
+                its processes end under one again and again.
+
+        Shape: ``(batch, param)`` in, ``(batch, samples)`` out.
+        """
+        rows = np.ascontiguousarray(rows, np.float32)
+        job = _Job(rows, np.empty((len(rows), self.samples), np.float32))
+        self._put(job)
+        return job.future
+
+    def render(self, rows: Rows) -> Sounds:
+        """The sounds of ``rows``, spread over the workers; errors and shape as in :meth:`submit`."""
+        rows = np.ascontiguousarray(rows, np.float32)
+        sounds = np.empty((len(rows), self.samples), np.float32)
+        jobs: list[_Job] = []
+        try:
+            for first in range(0, len(rows), self.chunk):
+                part = slice(first, first + self.chunk)
+                jobs.append(_Job(rows[part], sounds[part]))
+                self._put(jobs[-1])
+            for job in jobs:
+                job.future.result()
+        finally:
+            for job in jobs:
+                job.future.cancel()
+        return sounds
+
+    def _put(self, job: _Job) -> None:
+        while not self._closing.is_set():
+            with suppress(queue.Full):
+                self._jobs.put(job, timeout=POLL)
+                break
+        if self._closing.is_set() and not job.future.done():
+            job.future.cancel()
+            raise EngineError(f"The pool of {self.engine} is closed; make a new one.")
+
+
+def cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _serve(jobs: queue.Queue[_Job | None], worker: _Worker) -> None:
+    """Do jobs until there comes None."""
+    while (job := jobs.get()) is not None:
+        if not job.future.set_running_or_notify_cancel():
+            continue
+        try:
+            for row, sound in zip(job.rows, job.sounds, strict=True):
+                worker.play(row, sound)
+        except BaseException as error:
+            job.future.set_exception(error)
+        else:
+            job.future.set_result(job.sounds)
+        del job
+    worker.end()
+
+
+def _watch(workers: list[_Worker], closing: threading.Event) -> None:
+    """Kill what takes too long."""
+    while not closing.wait(POLL):
+        for worker in workers:
+            if time.monotonic() > worker.deadline:
+                worker.kill()
+
+
+def _close(
+    closing: threading.Event, jobs: queue.Queue[_Job | None], workers: list[_Worker], parts: list[threading.Thread]
+) -> None:
+    closing.set()
+    with suppress(queue.Empty):
+        while True:
+            job = jobs.get_nowait()
+            if job and job.future.set_running_or_notify_cancel():
+                job.future.set_exception(EngineError(CLOSED))
+    for worker in workers:
+        jobs.put(None)
+        worker.kill()
+    for part in parts:
+        if part is not threading.current_thread():
+            part.join(GRACE)
+
+
+def _widen(pipe: Any) -> None:
+    with suppress(ImportError, AttributeError, OSError):  # only Linux can; elsewhere the reader is waited for
+        import fcntl
+
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
