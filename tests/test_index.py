@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from unsynth.base import NotFoundError, PatchError
+from unsynth.checkpoint import SHIPPED
 from unsynth.search import index as ix
 from unsynth.sounds.ids import is_train, params_of, train_ids
 from unsynth.synths import synth
@@ -70,7 +71,7 @@ def test_what_is_not_an_index_is_refused(small, tmp_path, damage):
 
 
 def test_the_shipped_index_keeps_its_promises():
-    path = ix.shipped(VOICE)
+    path = SHIPPED / "voice-index.safetensors"
     assert path.stat().st_size <= 8 << 20
     index = ix.Index.load(path, VOICE)
     assert len(index.codes) >= 100_000

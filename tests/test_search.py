@@ -11,9 +11,9 @@ from unsynth.search import METHODS, method
 from unsynth.search.chain import Chain
 from unsynth.search.diverse import Alternatives, diverse
 from unsynth.search.evolve import Evolve
-from unsynth.search.genetic import Genetic, reflect
+from unsynth.search.genetic import Genetic, modules_of, reflect, survivors
 from unsynth.search.gradient import Gradient
-from unsynth.search.objective import SpectralDistance
+from unsynth.search.objective import MatchDistance, SpectralDistance
 from unsynth.search.sample import Sample
 from unsynth.sounds.ids import held_out_ids, params_of
 from unsynth.synths import synth
@@ -129,6 +129,71 @@ def test_repeats_are_not_alternatives():
 def test_reflect_folds_into_the_unit_interval():
     folded = reflect(torch.tensor([-0.2, 0.0, 0.4, 1.0, 1.3, 2.1, -1.9]))
     torch.testing.assert_close(folded, torch.tensor([0.2, 0.0, 0.4, 1.0, 0.7, 0.1, 0.1]))
+
+
+def test_mutations_stay_in_the_unit_interval_and_move_few():
+    patches = torch.rand(200, 78, generator=torch.Generator().manual_seed(0)).round()  # on the edges
+    mutants = Genetic(moved=0.04)._mutate(patches, 0.5, torch.Generator().manual_seed(1))
+    assert mutants.min() >= 0
+    assert mutants.max() <= 1
+    moved = (mutants != patches).sum(1)
+    assert moved.min() >= 1
+    assert 2 <= moved.median() <= 6
+
+
+def test_crossover_takes_over_whole_modules():
+    modules = modules_of(synth("voice").spec)
+    lines = torch.stack([torch.zeros(78), torch.ones(78)])
+    which = torch.arange(200) % 2
+    crossed = Genetic(crossed=1.0)._cross(lines, which, modules, torch.Generator().manual_seed(0))
+    changed = crossed != lines[which]
+    counts = changed.any(1)
+    assert 50 < counts.sum() < 150  # half of the children meet their own line
+    for row in changed[counts]:
+        assert len(modules[row].unique()) == 1
+        assert torch.equal(row, modules == modules[row][0])
+
+
+def test_a_line_competes_with_its_own_children_only():
+    lines = Solution(torch.tensor([[0.0], [0.1], [0.2]]), torch.tensor([1.0, 5.0, 2.0]))
+    children = Solution(torch.tensor([[0.3], [0.4], [0.5], [0.6]]), torch.tensor([2.0, 4.0, 3.0, 2.0]))
+    after = survivors(lines, children, torch.tensor([0, 1, 1, 2]))
+    torch.testing.assert_close(after.params, torch.tensor([[0.0], [0.5], [0.6]]))
+    torch.testing.assert_close(after.distances, torch.tensor([1.0, 3.0, 2.0]))
+
+
+def test_lines_are_halved_until_one_is_left():
+    class Watched(Genetic):
+        def _cross(self, lines, which, modules, generator):
+            followed.append(len(lines))
+            return super()._cross(lines, which, modules, generator)
+
+    followed: list[int] = []
+    watched, target = problem(renders=800), Sample(count=8, seed=1)
+    Watched(lines=8, until=0.2)(watched, target(watched, EMPTY))
+    assert [followed.count(k) for k in (8, 4, 2, 1)] == pytest.approx([20] * 4, abs=2)
+    assert followed == sorted(followed, reverse=True)
+    assert watched.left() == pytest.approx(0.2, abs=0.02)
+
+
+def test_a_tail_that_spectra_do_not_hear_counts():
+    time = torch.arange(44100) / 44100
+    ended = torch.sin(2 * torch.pi * 440 * time) * (time < 0.5)
+    tail = ended + 1e-6 * torch.sin(2 * torch.pi * 440 * time)
+    sounds = torch.stack([ended, tail])
+    assert SpectralDistance(ended[None])(sounds).max() < 0.05
+    first, second = (MatchDistance(ended[None], silence=2.0)(sounds) - SpectralDistance(ended[None])(sounds)).tolist()
+    assert first == 0
+    assert second == pytest.approx(2 * 0.5, abs=0.05)
+    assert MatchDistance(tail[None])(sounds)[0] < 0.05  # the target's own faint tail need not be matched
+
+
+def test_silence_for_a_sound_is_charged():
+    sine = torch.cos(2 * torch.pi * 440 * torch.arange(8820) / 44100)[None]
+    for audio in (sine * (torch.arange(8820) < 4410), sine[:, :4000], sine[:, :1]):
+        spectral = SpectralDistance(sine)(audio)
+        share = 0.5 if audio.shape == sine.shape else 0
+        torch.testing.assert_close(MatchDistance(sine, silence=2.0)(audio), spectral + 2 * share)
 
 
 @pytest.mark.parametrize("bad", [0, -1, float("nan"), float("inf")])

@@ -18,6 +18,23 @@ from unsynth import __version__
 from unsynth.base import NotFoundError, OutputError, PatchError
 
 FORMAT = "unsynth.checkpoint/1"
+SHIPPED = Path(__file__).parent / "weights"
+OWN = "UNSYNTH_DATA"  # environment variable: folder of the indexes, models and presets that this user has
+
+
+def data_folder() -> Path:
+    """Where this user keeps what searches use: $UNSYNTH_DATA, or ~/.local/share/unsynth."""
+    return Path(os.environ.get(OWN) or Path.home() / ".local" / "share" / "unsynth")
+
+
+def own(name: str) -> Path:
+    """Where this user's own index or model is kept."""
+    return data_folder() / f"{name}.safetensors"
+
+
+def installed(name: str) -> Path:
+    """The user's own index or model, or else where the package has one."""
+    return own(name) if own(name).is_file() else SHIPPED / f"{name}.safetensors"
 
 
 def save(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:

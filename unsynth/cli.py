@@ -47,7 +47,7 @@ def match_sounds(
     Args:
         sound_or_folder: wav, flac, ogg, mp3, aiff ... files, or folders of them.
         synth: the synth to find patches for (`unsynth synths` lists them).
-        method: how to search: chain, retrieve, refine, genetic, evolve, gradient or random.
+        method: how to search: chain, embedding, retrieve, refine, genetic, evolve, gradient or random.
         out: folder for the results.
         budget: seconds to search for each sound (10, or no limit where renders are given).
         renders: sounds to render for each sound at most; alone, the same seed gives the same result.
@@ -166,7 +166,9 @@ def doctor(*, json: bool = False) -> None:
     print(jsonlib.dumps(facts) if json else describe(facts))
 
 
-def index_sounds(action: str | None = None, *, synth: str = "voice", count: int = 1_000_000, out: str = "") -> None:
+def index_sounds(
+    action: str | None = None, *, synth: str = "voice", by: str = "summary", count: int = 1_000_000, out: str = ""
+) -> None:
     """Build an index of sounds for searches to start from: `unsynth index build`.
 
     Run it again to go on where it stopped. Where OUT is not given, searches use the new index from then on.
@@ -174,23 +176,32 @@ def index_sounds(action: str | None = None, *, synth: str = "voice", count: int 
     Args:
         action: build.
         synth: whose sounds to index.
+        by: what sounds are compared by: summary (of their spectrum), or space (their points in the joint space).
         count: how many sounds; an entry takes 64 bytes.
         out: the file to write.
     """
+    from unsynth.checkpoint import own
     from unsynth.display import Display
-    from unsynth.search.index import build, own
+    from unsynth.search.embedding import feature
+    from unsynth.search.index import SUMMARY, build, name_of
+    from unsynth.space import best_space
     from unsynth.synths import synth as synth_of
 
+    if by not in ("summary", "space"):
+        raise UsageError(f"Sounds cannot be indexed by {by}; say --by summary or --by space.")
     if action != "build":
         raise UsageError("The index has one action; say `unsynth index build`.")
     if not 0 < count <= LARGEST_INDEX:
         raise UsageError(f"An index of {count} sounds cannot be made; give a --count from 1 to {LARGEST_INDEX:,}.")
     instrument = synth_of(synth)
-    path = Path(out) if out else own(instrument)
+    kind = SUMMARY if by == "summary" else feature(best_space(instrument))
+    path = Path(out) if out else own(name_of(instrument, kind))
     with Display() as display:
-        build(
-            path, instrument, count, on_progress=lambda n: display.update(path.name, n / count, f"{n:,} of {count:,}")
-        )
+
+        def tell(done: int) -> None:
+            display.update(path.name, done / count, f"{done:,} of {count:,}")
+
+        build(path, instrument, count, feature=kind, on_progress=tell)
     print(path)
 
 

@@ -11,9 +11,9 @@ import soundfile
 import torch
 
 from unsynth import __version__
+from unsynth.checkpoint import installed
 from unsynth.native import instruction_sets, threads
 from unsynth.presets.dexed import banks
-from unsynth.search.index import own, shipped
 from unsynth.synths import dexed
 from unsynth.synths.voice import Voice, available
 
@@ -25,6 +25,10 @@ MEND = {  # what may be missing: (what that means, the command)
     "mp3": ("This libsndfile reads no mp3; run", "pip install --upgrade soundfile"),
     "dexed": ("The synth dexed has no engine; run", dexed.INSTALL),
     "index": ("There is no index of sounds, so searches start from random ones; run", "unsynth index build"),
+    "space": (
+        "There is no joint space, so sounds cannot be searched by embedding; run",
+        "unsynth pretrain recipes/voice-small.yaml",
+    ),
 }
 
 Json = dict[str, Any]
@@ -34,8 +38,9 @@ def examine() -> Json:
     """What there is, and under ``missing`` what to do about what there is not."""
     backends = available()
     formats = sorted(soundfile.available_formats())
-    index = [str(path) for path in (own(Voice()), shipped(Voice())) if path.is_file()]
-    have = {"native": "native" in backends, "mp3": "MP3" in formats, "dexed": dexed.installed(), "index": bool(index)}
+    files = {what: installed(f"voice-{what}") for what in ("index", "space")}
+    have = {"native": "native" in backends, "mp3": "MP3" in formats, "dexed": dexed.installed()}
+    have |= {what: path.is_file() for what, path in files.items()}
     return {
         "unsynth": __version__,
         "python": platform.python_version(),
@@ -50,7 +55,7 @@ def examine() -> Json:
         "audio_formats": formats,
         "dexed": version("dexed-py") if dexed.installed() else None,
         "dx7_banks": list(map(str, banks())),
-        "index": index,
+        **{what: str(path) if path.is_file() else None for what, path in files.items()},
         "missing": [{"what": what, "why": MEND[what][0], "fix": MEND[what][1]} for what in MEND if not have[what]],
     }
 

@@ -22,7 +22,7 @@ from unsynth import __version__, audio, distances
 from unsynth.base import Audio, Budget, Params, Problem, Solution, Synth
 from unsynth.native import torch_on_one_thread
 from unsynth.search import method
-from unsynth.search.objective import SpectralDistance
+from unsynth.search.objective import MatchDistance
 from unsynth.sounds.ids import held_out_ids, params_of
 
 OTHER_NOISE = 1  # the oracle renders the true parameters with the next noise row
@@ -85,7 +85,7 @@ def solve(synth: Synth, target: Target, arm: str, budget: Budget, seed: int) -> 
         assert target.params is not None
         params, renders = target.params, 1
     else:
-        problem = Problem(synth, target.sound, SpectralDistance(target.sound), budget)
+        problem = Problem(synth, target.sound, MatchDistance(target.sound), budget)
         empty = Solution(torch.empty(0, len(synth.spec)), torch.empty(0))
         with torch_on_one_thread():
             params = method(arm, synth, seed)(problem, empty).best(1).params

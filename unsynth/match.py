@@ -21,7 +21,7 @@ from unsynth.params import ParamSpec
 from unsynth.presets import EXPORTS, patch
 from unsynth.search import method as method_of
 from unsynth.search.diverse import diverse
-from unsynth.search.objective import SpectralDistance
+from unsynth.search.objective import MatchDistance
 from unsynth.sounds import ids
 from unsynth.synths import synth as synth_of
 
@@ -160,7 +160,7 @@ def match(
     _check(candidates, seed)
     target = _target(sound, rate, instrument)
     problem = Problem(
-        instrument, target[None], SpectralDistance(target[None]), limit, on_progress, device=as_device(device)
+        instrument, target[None], MatchDistance(target[None]), limit, on_progress, device=as_device(device)
     )
     found, interrupted = _search(problem, method_of(method, instrument, seed))
     return Match(

@@ -9,12 +9,14 @@ from functools import cached_property
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 TINY = 1e-30  # below this a base counts as zero, so that its reciprocal stays finite
 LANES = 64  # a multiple of the vector width on every machine
 SERIAL = 1 << 14  # elements that torch does not split over threads
+
+MOST_EQUIVALENTS = 1 << 10
 
 Kind = Literal["continuous", "integer", "categorical"]
 
@@ -85,6 +87,26 @@ class ParamSpec:
         """Twelve hex digits that change when any name, order, range, curve or choice does."""
         text = json.dumps([self.synth, [asdict(p) for p in self.params], self.symmetries], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @cached_property
+    def equivalents(self) -> Int64[Tensor, "equivalent param"]:
+        """Every order of the columns that the symmetries, one after another, can put them in; the first is as they are.
+
+        All rows of ``params[:, equivalents]`` sound the same. ValueError where there are over ``MOST_EQUIVALENTS``.
+        """
+        found = {tuple(range(len(self)))}
+        fresh = set(found)
+        while fresh:
+            fresh = {self._swapped(order, swap) for order in fresh for swap in self.symmetries} - found
+            found |= fresh
+            if len(found) > MOST_EQUIVALENTS:
+                raise ValueError(f"{self.synth}: more than {MOST_EQUIVALENTS} patches sound the same")
+        return torch.tensor(sorted(found))
+
+    @staticmethod
+    def _swapped(order: tuple[int, ...], swap: tuple[tuple[int, ...], tuple[int, ...]]) -> tuple[int, ...]:
+        to = dict(zip(swap[0] + swap[1], swap[1] + swap[0], strict=True))
+        return tuple(order[to.get(i, i)] for i in range(len(order)))
 
     def column(self, field: str) -> Float[Tensor, " param"]:
         """One numeric field of every parameter (``low``, ``high``, ``curve``, ``symmetric``) as float32."""

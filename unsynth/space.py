@@ -14,8 +14,6 @@ from unsynth import checkpoint
 from unsynth.base import Audio, Params, PatchError, Synth, Vector
 from unsynth.recipe import build, rebuild
 
-WEIGHTS = Path(__file__).parent / "weights"
-
 
 @final
 class JointSpace:
@@ -57,6 +55,6 @@ class JointSpace:
         return (self.patches(params) - point).square().mean(1)
 
 
-def shipped(synth: Synth) -> Path:
-    """Where the package's joint space of a synth is."""
-    return WEIGHTS / f"{synth.name}-space.safetensors"
+def best_space(synth: Synth) -> JointSpace:
+    """The user's own joint space of a synth, or else the package's; NotFoundError where there is neither."""
+    return JointSpace(checkpoint.installed(f"{synth.name}-space"), synth)

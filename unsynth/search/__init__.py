@@ -31,21 +31,31 @@ def _start(synth: Synth, seed: int) -> Search:
 
     An index holds uniform patches; a prior is better than those.
     """
+    from unsynth.checkpoint import installed
     from unsynth.presets import PRIORS
-    from unsynth.search.index import own, shipped
+    from unsynth.search.index import name_of
     from unsynth.search.sample import Sample
 
-    indexed = synth.name not in PRIORS and (own(synth).is_file() or shipped(synth).is_file())
+    indexed = synth.name not in PRIORS and installed(name_of(synth)).is_file()
     return _retrieve(synth, seed) if indexed else Sample(seed=seed, batch=32, until=0.75)
 
 
+def _embedding(synth: Synth, seed: int) -> Search:
+    from unsynth.search.embedding import Embedding, feature
+    from unsynth.search.index import best_index
+    from unsynth.space import best_space
+
+    space = best_space(synth)
+    return Embedding(space, best_index(synth, feature(space)), seed=seed)
+
+
 def _chain(synth: Synth, seed: int) -> Search:
-    """Retrieval, then evolution of the nearest, then of other starts, so that there are several answers."""
+    """Retrieval, then evolution of the nearest, then of those that lost, so that there are several answers."""
     from unsynth.search.chain import Chain
     from unsynth.search.diverse import Alternatives
     from unsynth.search.genetic import Genetic
 
-    return Chain(_start(synth, seed), Genetic(until=0.15, seed=seed), Alternatives(seed=seed))
+    return Chain(_start(synth, seed), Genetic(until=0.1, seed=seed), Alternatives(seed=seed))
 
 
 def _genetic(synth: Synth, seed: int) -> Search:
@@ -71,6 +81,7 @@ def _gradient(synth: Synth, seed: int) -> Search:
 
 METHODS: dict[str, Callable[[Synth, int], Search]] = {
     "chain": _chain,
+    "embedding": _embedding,
     "retrieve": _retrieve,
     "refine": _refine,
     "genetic": _genetic,

@@ -5,10 +5,15 @@ from __future__ import annotations
 import torch
 
 from unsynth.base import Params, Problem, Search, Solution
-from unsynth.search.index import Index
+from unsynth.search.index import Feature, Index
 from unsynth.search.jade import Jade
 from unsynth.sounds.ids import params_of
 from unsynth.space import JointSpace
+
+
+def feature(space: JointSpace) -> Feature:
+    """Sounds compared by their points in a joint space."""
+    return Feature(space.name, space.sounds)
 
 
 class Embedding(Search):

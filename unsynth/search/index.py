@@ -22,9 +22,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from unsynth.base import Audio, NotFoundError, OutputError, PatchError, SoundIds, Synth
+from unsynth.checkpoint import installed
 from unsynth.frontends.mel import log_mel
 from unsynth.native import torch_on_one_thread
-from unsynth.presets import data_folder
 from unsynth.sounds.ids import params_of, train_ids
 
 FORMAT = "unsynth.index/1"
@@ -32,7 +32,6 @@ SCALE = (1102, 441, 64)  # n_fft, hop, mel bands
 RANGE_DB = 80.0
 FITTED_ON = 8192  # sounds that the projection is fitted on
 EDGES = (0, 1, 2, 3, 5, 8, 12, 18, 26, 36, 48, 64, 84, 110, 142, 180, 226, 280, 340)  # first frame of each segment
-WEIGHTS = Path(__file__).parent.parent / "weights"
 
 Features = Float[Tensor, "batch feature"]
 
@@ -126,24 +125,14 @@ class Index:
         return cls(projection, tensors["codes"], metadata["spec"], feature)
 
 
-def own(synth: Synth, feature: Feature = SUMMARY) -> Path:
-    """Where this user's own index of a synth is kept."""
-    return data_folder() / _file(synth, feature)
-
-
-def shipped(synth: Synth, feature: Feature = SUMMARY) -> Path:
-    """Where the package's index of a synth is."""
-    return WEIGHTS / _file(synth, feature)
-
-
-def _file(synth: Synth, feature: Feature) -> str:
-    return f"{synth.name}-index.safetensors" if feature is SUMMARY else f"{synth.name}-{feature.name}.safetensors"
+def name_of(synth: Synth, feature: Feature = SUMMARY) -> str:
+    """What an index is called among the user's own and the package's."""
+    return f"{synth.name}-index" if feature is SUMMARY else f"{synth.name}-{feature.name}"
 
 
 def best_index(synth: Synth, feature: Feature = SUMMARY) -> Index:
     """The user's own index, or else the one that comes with the package; NotFoundError where there is neither."""
-    mine = own(synth, feature)
-    return Index.load(mine if mine.is_file() else shipped(synth, feature), synth, feature)
+    return Index.load(installed(name_of(synth, feature)), synth, feature)
 
 
 def features_of(synth: Synth, ids: SoundIds, feature: Feature = SUMMARY) -> Features:

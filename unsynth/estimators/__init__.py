@@ -1,0 +1,1 @@
+"""Estimators: audio to draws of parameters."""
