@@ -16,7 +16,7 @@ ROWS = (
     "trainer",
     "train report",
     "match calibration",
-    "batch evaluate doctor display",
+    "batch evaluate doctor display arguments",
     "cli web",
     "__main__",
 )

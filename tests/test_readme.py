@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import unsynth
-from unsynth import cli
+from unsynth import arguments, cli
 
 ROOT = Path(__file__).parent.parent
 PAGES = ("README.md", "CONTRIBUTING.md")
@@ -28,7 +28,7 @@ def commands():
 def test_command(words):
     program, *rest = words
     if program == "unsynth":
-        cli._parse(rest)
+        arguments.parse(rest, cli.COMMANDS)
     elif program == "make":
         assert re.search(rf"^{rest[0]}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
     else:

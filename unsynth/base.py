@@ -159,6 +159,7 @@ class Objective(nn.Module, ABC):
     """
 
     encoder: Encoder  # what is learned
+    start: str = ""  # path of a checkpoint with whose encoder's weights a training begins
 
     def players(self) -> Mapping[str, nn.Module]:
         """Modules with the parameters of each player; one player owns everything unless an objective says otherwise."""

@@ -12,12 +12,13 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from unsynth import __version__
 from unsynth.base import NotFoundError, OutputError, PatchError
 
 FORMAT = "unsynth.checkpoint/1"
+ENCODER = "encoder."
 SHIPPED = Path(__file__).parent / "weights"
 OWN = "UNSYNTH_DATA"  # environment variable: folder of the indexes, models and presets that this user has
 
@@ -77,6 +78,21 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if facts is None or metadata.get("crc32", _checksum(tensors)) != _checksum(tensors):
         raise PatchError(f"{path} is damaged; copy it again or train it again.")
     return tensors, facts
+
+
+def load_encoder(encoder: nn.Module, path: Path) -> None:
+    """Give an encoder the weights that the encoder of a checkpoint's model has.
+
+    Raises:
+        NotFoundError: there is no such file.
+        PatchError: the file is damaged, or its model has no encoder like this one.
+    """
+    tensors, _ = load(path)
+    weights = {name.removeprefix(ENCODER): x for name, x in tensors.items() if name.startswith(ENCODER)}
+    try:
+        encoder.load_state_dict(weights)
+    except RuntimeError as error:
+        raise PatchError(f"{path} has no encoder like this one; name a model of the same encoder's recipe.") from error
 
 
 def _facts(text: str) -> dict[str, Any] | None:

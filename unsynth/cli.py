@@ -6,7 +6,6 @@ under TYPE_CHECKING, and for a function named like one of the package's: there a
 
 from __future__ import annotations
 
-import inspect
 import json as jsonlib
 import os
 import sys
@@ -14,10 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from docstring_parser import parse as parse_docstring
-from jsonargparse import ArgumentError, ArgumentParser
-
-from unsynth import __version__
+from unsynth import arguments
 from unsynth.errors import BatchError, UnsynthError, UsageError
 
 INTERRUPTED = 130  # 128 and the number of the signal that Ctrl-C sends, as shells have it
@@ -248,11 +244,60 @@ def evaluate_methods(
     print(bench.table(rows))
 
 
+def pretrain_encoder(
+    recipe: str | None = None,
+    *,
+    out: str = "",
+    set: list[str] | None = None,
+    device: str = "auto",
+    devices: int = 1,
+    nodes: int = 1,
+    minutes: float | None = None,
+) -> None:
+    """Train an encoder by a recipe, or go on where the training in OUT stopped.
+
+    Every sound is rendered fresh. OUT gets log.jsonl, model.safetensors and state.safetensors, from which the same
+    command goes on exactly. docs/training.md tells about recipes and many GPUs.
+
+    Args:
+        recipe: a YAML file, such as those in recipes/.
+        out: folder of the training; runs/NAME of the recipe if not given.
+        set: options of the recipe to change, like steps=1000 objective.criterion.dim=64.
+        device: auto, cpu or cuda.
+        devices: processes on each machine (with torchrun or SLURM: those that it started).
+        nodes: machines.
+        minutes: stop, saved, after so long.
+    """
+    from unsynth.distributed import rank
+    from unsynth.recipe import read
+
+    try:
+        from unsynth.train import MODEL, Progress, fit
+    except ModuleNotFoundError as error:
+        raise UsageError("Training needs more packages; `pip install 'unsynth[train]'` adds them.") from error
+    from unsynth.display import Display
+
+    if recipe is None:
+        raise UsageError("Name a recipe to train, such as one of those in recipes/.")
+    folder = Path(out) if out else Path("runs") / Path(recipe).stem
+    what, facts = read(Path(recipe), set or [])
+    limits = {"device": device, "devices": devices, "nodes": nodes, "minutes": minutes}
+    with Display() as display:
+
+        def show(at: Progress) -> None:
+            display.update(folder.name, at.step / at.steps, at.line())
+
+        fit(what, facts, folder, on_progress=show, **limits)
+    if rank() == 0:
+        print(folder / MODEL)
+
+
 COMMANDS: dict[str, Callable[..., None]] = {
     "match": match_sounds,
     "render": render_patch,
     "synths": synths,
     "index": index_sounds,
+    "pretrain": pretrain_encoder,
     "evaluate": evaluate_methods,
     "doctor": doctor,
 }
@@ -261,7 +306,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command that ``argv`` (of the process where None) names; docs/exit-codes.md tells the exit codes."""
     try:
-        name, options = _parse(sys.argv[1:] if argv is None else argv)
+        name, options = arguments.parse(sys.argv[1:] if argv is None else argv, COMMANDS)
         COMMANDS[name](**options)
         sys.stdout.flush()
         return 0
@@ -274,51 +319,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of stdout left; Python would complain when it closes stdout
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
-
-
-def _parse(argv: Sequence[str]) -> tuple[str, dict[str, Any]]:
-    """The name of a command and its arguments; UsageError names the option that is wrong."""
-    parser = ArgumentParser(
-        prog="unsynth",
-        description="Give it a sound, get back the synthesizer patch that makes it.",
-        version=__version__,
-        exit_on_error=False,
-        allow_abbrev=False,
-    )
-    commands = parser.add_subcommands()
-    for name, command in COMMANDS.items():
-        commands.add_subcommand(name, _parser(command), help=parse_docstring(command.__doc__ or "").short_description)
-    try:
-        parsed = parser.parse_args(list(argv))
-    except ArgumentError as error:
-        known = next((word for word in argv if word in COMMANDS), None)
-        raise UsageError(_sentence(str(error), f"unsynth {known} --help" if known else "unsynth --help")) from error
-    return parsed.subcommand, vars(parsed[parsed.subcommand])
-
-
-def _parser(command: Callable[..., None]) -> ArgumentParser:
-    """Parameters before the star are positional (a list takes one or more), the others are options, bools are flags."""
-    told = parse_docstring(command.__doc__ or "")
-    texts = {param.arg_name: param.description for param in told.params}
-    description = "\n\n".join(filter(None, (told.short_description, told.long_description)))
-    parser = ArgumentParser(description=description, exit_on_error=False, allow_abbrev=False)
-    parameters = inspect.signature(command).parameters.values()
-    places = {p.name: "?" if p.default is None else "+" for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD}
-    for name, nargs in places.items():
-        parser.add_argument(name, nargs=nargs, type=str, metavar=name.upper(), help=texts[name])
-    flags = [p.name for p in parameters if p.annotation == "bool"]
-    parser.add_function_arguments(command, as_group=False, skip={*places, *flags})
-    for name in flags:
-        parser.add_argument(f"--{name}", action="store_true", help=texts[name])
-    return parser
-
-
-def _sentence(error: str, help_command: str) -> str:
-    """jsonargparse's message on one line: whatever the option, its name is in it."""
-    what = " ".join(error.split())
-    if error.startswith("Parser key"):
-        what = "Option --{1} cannot have this value".format(*error.split('"'))
-    return f"{what[0].upper()}{what[1:].rstrip('.')}; `{help_command}` tells more."
 
 
 def _progress(at: Any) -> tuple[float, str]:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,11 @@ class Progress:
     sounds_per_second: float
     seconds_left: float
     loss: float
+
+    def line(self) -> str:
+        """One line for a person."""
+        speed, left = f"{self.sounds_per_second:,.0f} sounds/s", timedelta(seconds=round(self.seconds_left))
+        return f"step {self.step:,} of {self.steps:,}, {speed}, {left} left, loss {self.loss:.4g}"
 
 
 def place(recipe: Recipe, device: str, devices: int, nodes: int) -> Fabric:
@@ -110,7 +116,7 @@ def fit(
     device: str = "auto",
     devices: int = 1,
     nodes: int = 1,
-    minutes: float = math.inf,
+    minutes: float | None = None,
     save_minutes: float = 5.0,
     validate: Validate | None = None,
     validate_steps: int = 1000,
@@ -140,7 +146,8 @@ def fit(
         The objective with the averaged weights, in ``eval()``.
 
     Raises:
-        PatchError: ``out`` holds a training with another recipe.
+        PatchError: ``out`` holds a training with another recipe, or the checkpoint to start from has another encoder.
+        NotFoundError: the checkpoint to start from is not there.
         OutputError: ``out`` cannot be written.
         UsageError: the devices are not there, or ``out`` is another folder on each machine.
         KeyboardInterrupt: Ctrl-C or SIGTERM, after everything was saved.
@@ -152,7 +159,7 @@ def fit(
     stream = Stream(
         synth_of(recipe.synth), recipe.batch, fabric.global_rank, fabric.world_size, recipe.first, fabric.device
     )
-    end = time.monotonic() + 60 * minutes
+    end = math.inf if minutes is None else time.monotonic() + 60 * minutes
     with interruption() as interrupted, closing(stream.since(trainer.step)) as batches:
         while trainer.step < recipe.steps and not any_of(interrupted() or time.monotonic() > end, fabric.device):
             run.told(trainer.advance(next(batches)))

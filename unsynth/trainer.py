@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from unsynth import checkpoint
 from unsynth.base import Batch, Objective, PatchError
 from unsynth.distributed import average_gradients
 from unsynth.optimizers import groups, peaks, rate
@@ -48,6 +50,8 @@ class Trainer:
     def __init__(self, recipe: Recipe, fabric: Fabric) -> None:
         self.recipe, self.fabric, self.step, self.seconds, self.skipped = recipe, fabric, 0, 0.0, 0
         self.objective = build(recipe).to(fabric.device)
+        if self.objective.start:
+            checkpoint.load_encoder(self.objective.encoder, Path(self.objective.start))
         train_mode(self.objective)
         self.players = dict(self.objective.players())
         self.optimizers = {

@@ -10,7 +10,18 @@ from unsynth.base import Audio, Encoder, Frontend, Tokens, Vector
 from unsynth.encoders.layers import AttentionPool, BatchNorm
 
 
-class _Block(nn.Module):
+class TemporalBlock(nn.Module):
+    """A convolution over time with batch normalisation, around which the input passes where the shape stays.
+
+    Args:
+        into: channels.
+        out: channels.
+        kernel: odd number of frames.
+        stride: frames between outputs.
+
+    Shape: ``(batch, into, frame)`` in, ``(batch, out, ceil(frame / stride))`` out.
+    """
+
     def __init__(self, into: int, out: int, kernel: int, stride: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(
@@ -48,8 +59,8 @@ class Temporal(Encoder):
         self.frontend = frontend
         blocks, into = [], frontend.bands
         for width in widths:
-            blocks.append(_Block(into, width, kernel + 2 * (into == frontend.bands), 2))
-            blocks += [_Block(width, width, kernel, 1) for _ in range(depth)]
+            blocks.append(TemporalBlock(into, width, kernel + 2 * (into == frontend.bands), 2))
+            blocks += [TemporalBlock(width, width, kernel, 1) for _ in range(depth)]
             into = width
         self.blocks, self.pool = nn.Sequential(*blocks), AttentionPool(into, dim, queries)
 

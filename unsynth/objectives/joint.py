@@ -180,6 +180,8 @@ class Joint(Objective):
         audio: encoder of the sounds.
         params: makes the encoder of the parameters.
         criterion: makes the criterion, from the sizes of the two encoders' vectors.
+        start: path of a checkpoint with whose encoder's weights a training begins; whatever objective learned them.
+        frozen: whether the sounds' encoder stays as it is: its weights, and the statistics of its batch normalisation.
     """
 
     def __init__(
@@ -188,18 +190,26 @@ class Joint(Objective):
         audio: Encoder,
         params: Callable[[ParamSpec], ParamsEncoder],
         criterion: Callable[[int, int], Criterion],
+        start: str = "",
+        frozen: bool = False,
     ) -> None:
         super().__init__()
-        self.encoder, self.params = audio, params(spec)
+        self.encoder, self.params, self.start, self.frozen = audio, params(spec), start, frozen
+        self.encoder.requires_grad_(not frozen)
         self.criterion = criterion(audio.dim, self.params.dim)
 
     def sound(self, audio: Audio) -> Vector:
         """Sounds as points of the joint space."""
-        return self.criterion.sound(self.encoder(audio))
+        return self.criterion.sound(self._encode(audio))
 
     def patch(self, params: Params) -> Vector:
         """Parameters as points of the joint space, near those of the sounds that they make."""
         return self.criterion.patch(self.params(params))
 
     def loss(self, batch: Batch, player: str) -> dict[str, Tensor]:
-        return self.criterion(self.encoder(batch.audio), self.params(batch.params))
+        return self.criterion(self._encode(batch.audio), self.params(batch.params))
+
+    def _encode(self, audio: Audio) -> Vector:
+        if self.frozen:
+            self.encoder.eval()
+        return self.encoder(audio)

@@ -1,0 +1,138 @@
+"""Recipes: the shipped ones train, misspelt ones say where, and those of checkpoints import nothing foreign."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import torch
+import training
+from torch import nn
+
+from unsynth.errors import NotFoundError, PatchError, UsageError
+from unsynth.recipe import build, glorot, parse, read, rebuild, same
+from unsynth.train import fit
+
+RECIPES = sorted((Path(__file__).parent.parent / "recipes").glob("*.yaml"))
+SMALL = RECIPES[0].with_name("voice-small.yaml")
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_recipe_makes_two_steps(path, tmp_path):
+    torch.set_num_threads(1)
+    recipe, facts = read(path, ["steps=2", "batch=4", "warmup=1", "precision=32-true", "compiled=false"])
+    fit(recipe, facts, tmp_path, device="cpu", log_steps=1)
+    assert [row["step"] for row in training.rows(tmp_path)] == [1, 2]
+    assert all(row["loss"] is not None and row["skipped"] == 0 for row in training.rows(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("setting", "named"),
+    [
+        ("stepz=3", "stepz"),
+        ("steps=many", '"steps"'),
+        ("steps", "steps is not a setting"),
+        ("batch=0", "batch"),
+        ("synth=moog", "'moog'"),
+        ("schedule=linear", '"schedule"'),
+        ("optimizer.lrate=1", "'lrate'"),
+        ("optimizer.lr=-1", "learning rate: -1"),
+        ("objective.criterion.dimm=3", "'dimm'"),
+        ("objective.audio.widths=[a]", '"widths"'),
+        ("objective.params.width=-4", "-4"),
+        ("objective=os.system", "os.system"),
+    ],
+)
+def test_an_option_that_is_wrong_is_named(setting, named):
+    with pytest.raises(UsageError) as caught:  # noqa: PT012
+        recipe, _ = read(SMALL, [setting])
+        recipe.optimizer(build(recipe).parameters())
+    assert named in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_files_that_are_not_recipes(tmp_path):
+    with pytest.raises(NotFoundError, match=r"no recipe at .*nowhere"):
+        read(tmp_path / "nowhere")
+    for content in (b"\xff\xfe\x00", b"a: [", b"- 1", b""):
+        (tmp_path / "a.yaml").write_bytes(content)
+        with pytest.raises(UsageError, match=r"a\.yaml"):
+            read(tmp_path / "a.yaml")
+
+
+def test_settings_reach_every_depth_and_the_facts():
+    recipe, facts = read(SMALL, ["steps=7", "objective.criterion.dim=64", "optimizer.lr=1e-4"])
+    assert (recipe.steps, facts["recipe"]["optimizer"]["init_args"]["lr"]) == (7, 1e-4)
+    assert build(recipe).criterion.heads["audio"].out_features == 64
+
+
+def test_the_seed_decides_all_weights():
+    def weights(seed):
+        torch.rand(seed)  # whatever was drawn before
+        return nn.utils.parameters_to_vector(build(parse(training.options(seed=seed))[0]).parameters())
+
+    first, again, other = weights(1), weights(1), weights(2)
+    assert torch.equal(first, again)
+    changed = (first != other).float().mean()
+    assert changed > 0.9
+
+
+def test_xavier_changes_the_weights_to_the_variance_of_glorot():
+    plain, xavier = (build(parse(training.options(initialise=kind))[0]) for kind in ("torch", "xavier"))
+    named = dict(xavier.named_modules())
+    for name, module in plain.named_modules():
+        if isinstance(module, nn.Linear | nn.Conv1d):
+            assert not torch.equal(module.weight, named[name].weight)
+            assert named[name].bias is None or not named[name].bias.any()
+    for layer, into, out in ((nn.Linear(300, 500), 300, 500), (nn.Conv1d(64, 96, 5), 64 * 5, 96 * 5)):
+        glorot(layer)
+        assert layer.weight.var().item() == pytest.approx(2 / (into + out), rel=0.02)
+    zero = nn.Linear(3, 3)
+    nn.init.zeros_(zero.weight)
+    glorot(zero)
+    assert not zero.weight.any()
+
+
+def test_recipes_are_the_same_whatever_a_new_version_added():
+    ours = read(SMALL)[1]
+    older = copy.deepcopy(ours)
+    del older["recipe"]["cooldown"], older["recipe"]["objective"]["init_args"]["params"]["init_args"]["harmonics"]
+    assert same(ours, older)
+    assert not same(ours, read(SMALL, ["seed=1"])[1])
+    assert not same(ours, {**ours, "spec": "another"})
+    assert not same(ours, {})
+
+
+def poisoned(path):
+    facts = read(SMALL)[1]
+    facts["recipe"]["objective"]["init_args"]["params"] = path
+    return facts
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        {"class_path": "training.Small"},
+        {"class_path": "os.system"},
+        {"class_path": "unsynth.checkpoint.os.system", "init_args": {}},
+        {"class_path": "unsynth.__main__.main"},
+        {"class_path": "unsynth.cli.main"},
+        {"class_path": "unsynth.nothing.Here"},
+        "os.system",
+        "unsynth.checkpoint.os.system",
+        {"class_path": ["os.system"]},
+    ],
+)
+def test_a_checkpoint_that_asks_for_foreign_code_is_refused(path, monkeypatch):
+    ours, facts = read(SMALL)[1], poisoned(path)
+    monkeypatch.setattr("unsynth.recipe.parse", lambda options: pytest.fail("it was parsed"))
+    with pytest.raises(PatchError, match="not part of unsynth"):
+        rebuild(facts)
+    assert not same(ours, facts)
+
+
+def test_checkpoints_of_other_versions_are_refused():
+    facts = read(SMALL)[1]
+    assert rebuild(facts).steps == read(SMALL)[0].steps
+    for wrong in ({}, {**facts, "spec": "another"}, {**facts, "recipe": {**facts["recipe"], "gone": 1}}):
+        with pytest.raises(PatchError):
+            rebuild(wrong)

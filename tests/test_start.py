@@ -1,0 +1,91 @@
+"""A joint space on the encoder that another objective learned: started from it, and with it frozen."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from unsynth import checkpoint
+from unsynth.base import NotFoundError, PatchError
+from unsynth.optimizers import groups
+from unsynth.recipe import parse, read, rebuild
+from unsynth.synths import synth
+from unsynth.train import fit
+
+RECIPE = Path(__file__).parent.parent / "recipes" / "tiny-diffusion.yaml"
+SPEC = synth("voice").spec
+
+
+def joint(start="", frozen=False, dim=32, initialise="torch"):
+    """The options of a small joint space with the encoder of the tiny diffusion autoencoder."""
+    options = yaml.safe_load(RECIPE.read_text())
+    audio = options["objective"]["init_args"]["encoder"]
+    audio["init_args"]["dim"] = dim
+    params = {"class_path": "unsynth.encoders.params.ParamsMlp", "init_args": {"dim": 32, "width": 32, "blocks": 1}}
+    criterion = {"class_path": "unsynth.objectives.joint.VICReg", "init_args": {"widths": [32, 32]}}
+    arguments = {"audio": audio, "params": params, "criterion": criterion, "start": str(start), "frozen": frozen}
+    objective = {"class_path": "unsynth.objectives.joint.Joint", "init_args": arguments}
+    return options | {"objective": objective, "initialise": initialise}
+
+
+def weights(module):
+    return {name: x.clone() for name, x in module.state_dict().items()}
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(one[name].equal(other[name]) for name in one)
+
+
+@pytest.fixture(scope="module")
+def backbone(tmp_path_factory):
+    """A trained diffusion autoencoder on disk, and the weights of its encoder."""
+    out = tmp_path_factory.mktemp("backbone")
+    recipe, facts = read(RECIPE, ["steps=2"])
+    return out / "model.safetensors", weights(fit(recipe, facts, out, device="cpu").encoder)
+
+
+@pytest.mark.parametrize("initialise", ["torch", "xavier"])
+def test_a_training_starts_from_the_encoder_of_a_checkpoint(backbone, tmp_path, initialise):
+    path, learned = backbone
+    recipe, facts = parse(joint(path, initialise=initialise))
+    assert same(weights(fit(recipe, facts, tmp_path / "started", device="cpu", minutes=0).encoder), learned)
+    recipe, facts = parse(joint(initialise=initialise))
+    assert not same(weights(fit(recipe, facts, tmp_path / "fresh", device="cpu", minutes=0).encoder), learned)
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_a_frozen_encoder_keeps_its_weights_and_statistics(backbone, tmp_path, frozen):
+    path, learned = backbone
+    recipe, facts = parse(joint(path, frozen))
+    trained, fresh = fit(recipe, facts, tmp_path, device="cpu", log_steps=1), recipe.objective(SPEC)
+    moved = {name for name, x in weights(trained.encoder).items() if not x.equal(learned[name])}
+    assert moved == (set() if frozen else set(learned))
+    assert any(not p.equal(q) for p, q in zip(trained.params.parameters(), fresh.params.parameters(), strict=True))
+
+
+def test_a_frozen_encoder_is_in_no_optimiser_and_still_passes_gradients_to_the_sound():
+    objective = parse(joint(frozen=True))[0].objective(SPEC)
+    stepped = {id(p) for group in groups(objective, 0.05) for p in group["params"]}
+    assert stepped.isdisjoint(id(p) for p in objective.encoder.parameters())
+    audio = torch.randn(4, 8000, requires_grad=True)
+    objective.sound(audio).square().sum().backward()
+    assert audio.grad is not None
+    assert audio.grad.norm() > 0
+
+
+def test_another_encoder_or_no_checkpoint_is_refused_in_a_sentence(backbone, tmp_path):
+    encoder = parse(joint(dim=48))[0].objective(SPEC).encoder
+    with pytest.raises(PatchError, match=r"has no encoder like this one; [^.]*\.$"):
+        checkpoint.load_encoder(encoder, backbone[0])
+    checkpoint.save(tmp_path / "other.safetensors", {"weight": torch.zeros(1)}, {})
+    with pytest.raises(PatchError, match="has no encoder like this one"):
+        checkpoint.load_encoder(encoder, tmp_path / "other.safetensors")
+    recipe, facts = parse(joint(tmp_path / "none.safetensors"))
+    with pytest.raises(NotFoundError, match="There is no checkpoint at"):
+        fit(recipe, facts, tmp_path, device="cpu")
+
+
+def test_a_model_is_built_again_without_the_checkpoint_it_started_from(tmp_path):
+    _, facts = parse(joint(tmp_path / "gone.safetensors", frozen=True))
+    assert rebuild(facts).objective(SPEC).encoder.dim == 32

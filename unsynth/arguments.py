@@ -1,0 +1,61 @@
+"""Typed functions as the commands of a parser, and what a parser complains of as one sentence."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from docstring_parser import parse as parse_docstring
+from jsonargparse import ArgumentError, ArgumentParser
+
+from unsynth import __version__
+from unsynth.errors import UsageError
+
+
+def parse(argv: Sequence[str], table: Mapping[str, Callable[..., None]]) -> tuple[str, dict[str, Any]]:
+    """The name of a command and its arguments; UsageError names the option that is wrong."""
+    main = ArgumentParser(
+        prog="unsynth",
+        description="Give it a sound, get back the synthesizer patch that makes it.",
+        version=__version__,
+        exit_on_error=False,
+        allow_abbrev=False,
+    )
+    commands = main.add_subcommands()
+    for name, command in table.items():
+        commands.add_subcommand(name, parser(command), help=parse_docstring(command.__doc__ or "").short_description)
+    try:
+        parsed = main.parse_args(list(argv))
+    except ArgumentError as error:
+        known = next((word for word in argv if word in table), None)
+        raise UsageError(sentence(str(error), f"unsynth {known} --help" if known else "unsynth --help")) from error
+    return parsed.subcommand, vars(parsed[parsed.subcommand])
+
+
+def parser(command: Callable[..., None]) -> ArgumentParser:
+    """Parameters before the star are positional (a list takes one or more), the others are options, bools are flags."""
+    told = parse_docstring(command.__doc__ or "")
+    texts = {param.arg_name: param.description for param in told.params}
+    description = "\n\n".join(filter(None, (told.short_description, told.long_description)))
+    made = ArgumentParser(description=description, exit_on_error=False, allow_abbrev=False)
+    parameters = inspect.signature(command).parameters.values()
+    places = {p.name: "?" if p.default is None else "+" for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD}
+    for name, nargs in places.items():
+        made.add_argument(name, nargs=nargs, type=str, metavar=name.upper(), help=texts[name])
+    flags = [p.name for p in parameters if p.annotation == "bool"]
+    lists = [p.name for p in parameters if p.annotation == "list[str] | None"]
+    made.add_function_arguments(command, as_group=False, skip={*places, *flags, *lists})
+    for name in lists:
+        made.add_argument(f"--{name}", nargs="+", type=str, action="extend", help=texts[name])
+    for name in flags:
+        made.add_argument(f"--{name}", action="store_true", help=texts[name])
+    return made
+
+
+def sentence(error: str, help_command: str) -> str:
+    """jsonargparse's message on one line: whatever the option, its name is in it."""
+    what = " ".join(error.split())
+    if error.startswith("Parser key"):
+        what = "Option --{1} cannot have this value".format(*error.split('"'))
+    return f"{what[0].upper()}{what[1:].rstrip('.')}; `{help_command}` tells more."
