@@ -18,7 +18,7 @@ import pytest
 from unsynth.errors import EngineError
 from unsynth.synths.worker import Pool
 
-SLOW = bool(os.environ.get("UNSYNTH_SLOW"))  # 10,000 renders with workers killed at random: about a minute
+SLOW = bool(os.environ.get("UNSYNTH_SLOW"))  # 10,000 renders, 200 kills: a minute, or some under load
 HERE = Path(__file__).parent
 
 

@@ -20,12 +20,17 @@ from unsynth.base import NotFoundError, OutputError, PatchError
 FORMAT = "unsynth.checkpoint/1"
 ENCODER = "encoder."
 SHIPPED = Path(__file__).parent / "weights"
-OWN = "UNSYNTH_DATA"  # environment variable: folder of the indexes and models that this user made
+OWN = "UNSYNTH_DATA"  # environment variable: folder of the indexes, models and presets that this user has
+
+
+def data_folder() -> Path:
+    """Where this user keeps what searches use: $UNSYNTH_DATA, or ~/.local/share/unsynth."""
+    return Path(os.environ.get(OWN) or Path.home() / ".local" / "share" / "unsynth")
 
 
 def own(name: str) -> Path:
-    """Where this user's own index or model is kept: in $UNSYNTH_DATA, or ~/.local/share/unsynth."""
-    return Path(os.environ.get(OWN) or Path.home() / ".local" / "share" / "unsynth") / f"{name}.safetensors"
+    """Where this user's own index or model is kept."""
+    return data_folder() / f"{name}.safetensors"
 
 
 def installed(name: str) -> Path:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 
@@ -12,13 +10,6 @@ from unsynth.base import Params
 
 Export = Callable[[str, list[str], Params], dict[str, bytes]]
 Prior = Callable[[int, torch.Generator], Params]
-
-DATA = "UNSYNTH_DATA"  # environment variable: folder of the indexes and presets of this user
-
-
-def data_folder() -> Path:
-    """Where this user keeps what searches may use: $UNSYNTH_DATA, or ~/.local/share/unsynth."""
-    return Path(os.environ.get(DATA) or Path.home() / ".local" / "share" / "unsynth")
 
 
 def _dexed(title: str, stems: list[str], params: Params) -> dict[str, bytes]:

@@ -33,9 +33,10 @@ def _start(synth: Synth, seed: int) -> Search:
     """
     from unsynth.checkpoint import installed
     from unsynth.presets import PRIORS
+    from unsynth.search.index import name_of
     from unsynth.search.sample import Sample
 
-    indexed = synth.name not in PRIORS and installed(f"{synth.name}-index").is_file()
+    indexed = synth.name not in PRIORS and installed(name_of(synth)).is_file()
     return _retrieve(synth, seed) if indexed else Sample(seed=seed, batch=32, until=0.75)
 
 
