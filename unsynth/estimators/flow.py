@@ -95,6 +95,8 @@ class Flow(Estimator):
     heard: noise on the sound's tokens when drawing.
     """
 
+    mask: Tensor
+
     def __init__(
         self,
         spec: ParamSpec,
