@@ -80,6 +80,11 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, facts
 
 
+def located(name: str) -> Path:
+    """A path as it is, or where the model of that name is installed: ``voice-space``."""
+    return Path(name) if Path(name).suffix else installed(name)
+
+
 def load_encoder(encoder: nn.Module, path: Path) -> None:
     """Give an encoder the weights that the encoder of a checkpoint's model has.
 
