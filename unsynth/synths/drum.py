@@ -121,7 +121,8 @@ def _play(human: Float[Tensor, "batch param"], rows: Tensor) -> Audio:
     total = torch.addcmul(total, _noise(value, rows), value["noise.level"] * m.NOISE_RMS)
     level, *rest = of("transient", "level", "frequency", "resonance", "decay", "noise")
     total = torch.addcmul(total, level, m.transient(rows, *rest))
-    return _output(total, *of("output", "drive", "level", "length", "release"))
+    drive, loud, *rest = of("output", "drive", "level", "length", "release")
+    return m.output(total, 10 ** (drive / 20), 10 ** (loud / 20), *rest)
 
 
 def _body(value: dict[str, Tensor]) -> Audio:
@@ -138,11 +139,3 @@ def _noise(value: dict[str, Tensor], rows: Tensor) -> Audio:
     temporal = ("bursts", "burst_time", "attack", "decay", "tail", "tail_decay")
     envelope = m.bursts(*(value[f"noise.{name}"] for name in temporal))
     return envelope * m.noise(rows, *(value[f"noise.{name}"] for name in spectral))
-
-
-def _output(total: Audio, drive: Tensor, level: Tensor, length: Tensor, release: Tensor) -> Audio:
-    """Saturated as a long-tailed pair does (tanh), faded out after ``length`` seconds; peak at most 1."""
-    gain = 10 ** (drive / 20)
-    fade = ((length + release - m.times(total)) / release).clamp(0, 1)
-    loud = torch.tanh(total * gain) * (10 ** (level / 20) / torch.tanh(gain))
-    return m.limit_peak(loud * fade.square())

@@ -151,9 +151,7 @@ def _window(device: str) -> Float[Tensor, " sample"]:
     return torch.sin(math.pi * (torch.arange(FRAME) + 0.5) / FRAME).to(device)
 
 
-def noise(
-    rows: Tensor, low: Value, high: Value, slope: Value, t60: Value, damping: Value
-) -> Sound:
+def noise(rows: Tensor, low: Value, high: Value, slope: Value, t60: Value, damping: Value) -> Sound:
     """White noise of unit RMS between ``low`` and ``high`` Hz whose highs fall faster, by frames of its spectrum.
 
     Args:
@@ -182,9 +180,10 @@ def bursts(count: Value, spacing: Value, attack: Value, t60: Value, tail: Value,
     """
     seconds = times(count)
     first = count * spacing
-    main = ((seconds - first) / attack).clamp(0, 1)
+    main = torch.addcmul(-first / attack, seconds, 1 / attack).clamp(0, 1)
     (fast, fast_in), (slow, slow_in) = decay(t60), decay(tail_t60)
-    falling = ((1 - tail)[..., None] * fast * fast_in + tail[..., None] * slow * slow_in).flatten(1)
+    weighted = torch.cat([(1 - tail)[..., None] * fast, tail[..., None] * slow], dim=2)
+    falling = (weighted @ torch.cat([fast_in, slow_in], dim=1)).flatten(1)
     early = seconds[: round(MOST_BURSTS * LONGEST_BURST * RATE)]
     weights = (count - torch.arange(MOST_BURSTS, device=count.device)).clamp(0, 1)
     since = early - torch.arange(MOST_BURSTS, device=count.device)[:, None] * spacing[..., None]
@@ -220,6 +219,11 @@ def _click_bank(device: str) -> Float[Tensor, "row sample"]:
     return torch.randn(ROWS, CLICK, generator=torch.Generator().manual_seed(SEED + 1)).to(device)
 
 
-def limit_peak(audio: Sound) -> Sound:
-    """Scale down each sound whose peak is above 1."""
-    return audio / audio.abs().amax(-1, keepdim=True).clamp(min=1)
+def output(total: Sound, drive: Value, level: Value, length: Value, release: Value) -> Sound:
+    """Saturated as a long-tailed pair does (tanh of ``drive`` times the sound), faded out over ``release`` seconds
+    from ``length`` on, and turned down where the peak is above 1."""
+    fade = torch.addcmul(1 + length / release, times(total), -1 / release).clamp(0, 1)
+    loud = torch.tanh(total * drive) * fade
+    gain = level / torch.tanh(drive)
+    peak = torch.maximum(loud.amax(1, keepdim=True), -loud.amin(1, keepdim=True))
+    return loud * (gain / (gain * peak).clamp(min=1))
