@@ -21,6 +21,7 @@ RATE = 44100
 BLOCKS, BLOCK = 300, 294
 SAMPLES = BLOCKS * BLOCK
 T60 = math.log(1000.0)  # nepers in 60 dB
+FAINT = -60.0  # nepers; what decays stays there, since numbers too small for float32's normal range are slow
 NYQUIST_FADE = (18000.0, 21000.0)  # Hz; partials between fade, those above are left out
 # Hz of the six square waves of the TR-808's cymbal and hats. Source: Werner, Abel, Smith, "The TR-808 Cymbal: a
 # Physically-Informed, Circuit-Bendable, Digital Model" (ICMC 2014).
@@ -65,11 +66,16 @@ def audible(frequency: Tensor) -> Tensor:
     return ((high - frequency) / (high - low)).clamp(0, 1)
 
 
+def falling(nepers: Tensor) -> Tensor:
+    """``exp`` of what is negative, down to 520 dB."""
+    return torch.exp(nepers.clamp(min=FAINT))
+
+
 def decay(t60: Value) -> tuple[Float[Tensor, "batch block 1"], Float[Tensor, "batch 1 sample"]]:
     """``exp(-t)`` falling by 60 dB in ``t60`` seconds, as the factors of an outer product."""
     starts, inside, _ = _times(str(t60.device))
     rate = -T60 / t60[..., None]
-    return torch.exp(rate.mT * starts.to(t60)[:, None]), torch.exp(rate * inside.to(t60))
+    return falling(rate.mT * starts.to(t60)[:, None]), falling(rate * inside.to(t60))
 
 
 def modes(frequency: Values, level: Values, t60: Values, sweep: Value, sweep_t60: Value) -> Sound:
@@ -101,8 +107,8 @@ def partials(frequency: Values, level: Values, t60: Values, phase: Float[Tensor,
     rate = -T60 / t60[..., None]
     cycles = (frequency[..., None].double() * starts + phase[:, None]).remainder(1).to(frequency) * 2 * math.pi
     step = (frequency[..., None].double() * inside).to(frequency) * 2 * math.pi
-    left = torch.exp(rate * starts.to(rate)) * (level * audible(frequency))[..., None]
-    right = torch.exp(rate * inside.to(rate))
+    left = falling(rate * starts.to(rate)) * (level * audible(frequency))[..., None]
+    right = falling(rate * inside.to(rate))
     blocks = torch.cat([left * torch.sin(cycles), left * torch.cos(cycles)], dim=1)
     samples = torch.cat([right * torch.cos(step), right * torch.sin(step)], dim=1)
     return (blocks.mT @ samples).flatten(1)
@@ -167,7 +173,7 @@ def noise(rows: Tensor, low: Value, high: Value, slope: Value, t60: Value, dampi
     gain = gain / (gain.square().mean(1, keepdim=True) + 1e-8).sqrt()
     extra = torch.exp(damping * torch.log(bins / DAMPED_HZ).clamp(min=0)) - 1
     starts = torch.arange(FRAMES, device=low.device).to(low) * HOP / RATE
-    fall = torch.exp(-(T60 / t60 * extra)[:, None] * starts[:, None])
+    fall = falling(-(T60 / t60 * extra)[:, None] * starts[:, None])
     spectra = _noise_bank(str(low.device))[rows % ROWS] * (gain[:, None] * fall)
     frames = torch.fft.irfft(spectra, FRAME, norm="ortho") * _window(str(low.device))
     return (frames[:, :-1, HOP:] + frames[:, 1:, :HOP]).flatten(1)[:, :SAMPLES]
@@ -183,13 +189,13 @@ def bursts(count: Value, spacing: Value, attack: Value, t60: Value, tail: Value,
     main = torch.addcmul(-first / attack, seconds, 1 / attack).clamp(0, 1)
     (fast, fast_in), (slow, slow_in) = decay(t60), decay(tail_t60)
     weighted = torch.cat([(1 - tail)[..., None] * fast, tail[..., None] * slow], dim=2)
-    falling = (weighted @ torch.cat([fast_in, slow_in], dim=1)).flatten(1)
+    stages = (weighted @ torch.cat([fast_in, slow_in], dim=1)).flatten(1)
     early = seconds[: round(MOST_BURSTS * LONGEST_BURST * RATE)]
     weights = (count - torch.arange(MOST_BURSTS, device=count.device)).clamp(0, 1)
     since = early - torch.arange(MOST_BURSTS, device=count.device)[:, None] * spacing[..., None]
-    each = torch.where(since >= 0, torch.exp(-since.clamp(min=0) / (BURST_DECAY * spacing[..., None])), 0)
+    each = torch.where(since >= 0, falling(-since.clamp(min=0) / (BURST_DECAY * spacing[..., None])), 0)
     clapped = (weights[..., None] * each).sum(1)
-    return main * falling + F.pad(clapped, (0, SAMPLES - len(early)))
+    return main * stages + F.pad(clapped, (0, SAMPLES - len(early)))
 
 
 def band_pass(frequency: Value, q: Value, bins: int) -> Complex[Tensor, "batch bin"]:
@@ -208,7 +214,7 @@ def transient(rows: Tensor, frequency: Value, q: Value, t60: Value, noisy: Value
     """A click: an impulse and a falling burst of noise (``noisy`` of it) through a band-pass; causal."""
     seconds = times(frequency)[:CLICK]
     white = _click_bank(str(frequency.device))[rows % ROWS]
-    burst = white * torch.exp(-T60 / t60 * seconds) * noisy
+    burst = white * falling(-T60 / t60 * seconds) * noisy
     impulse = F.pad(1 - noisy, (0, CLICK - 1)) * IMPULSE
     spectrum = torch.fft.rfft(burst + impulse, CLICK_FFT) * band_pass(frequency, q, CLICK_FFT // 2 + 1)
     return F.pad(torch.fft.irfft(spectrum, CLICK_FFT), (0, SAMPLES - CLICK_FFT))
