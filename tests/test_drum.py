@@ -8,7 +8,6 @@ import scipy.signal
 import soundfile
 import torch
 from commands import EXAMPLE, one_thread, run  # noqa: F401
-from scipy.signal import hilbert
 
 from unsynth.search.sample import draws
 from unsynth.synths import drum_modules as m
@@ -40,9 +39,16 @@ def values(*numbers):
     return [torch.tensor([[float(number)]]) for number in numbers]
 
 
+def analytic(sound):
+    """The sound without its negative frequencies."""
+    spectrum = np.fft.fft(sound) * 2
+    spectrum[len(sound) // 2 :] = 0
+    return np.fft.ifft(spectrum)
+
+
 def slope(sound, start, end):
     """Decibels per second of the envelope between two times, by least squares."""
-    envelope = 20 * np.log10(np.abs(hilbert(sound)) + 1e-12)
+    envelope = 20 * np.log10(np.abs(analytic(sound)) + 1e-12)
     inside = (start <= TIME) & (end > TIME)
     return np.polyfit(TIME[inside], envelope[inside], 1)[0]
 
@@ -119,7 +125,7 @@ def test_the_body_has_its_pitch_its_modes_and_its_decay():
 def test_the_pitch_falls_as_it_should():
     knobs = {"level": 0.5, "pitch": 57, "decay": 4, "sweep": 12, "sweep_time": 0.6}
     sound = DRUM.render(patch(body=knobs))[0].numpy()
-    frequency = np.diff(np.unwrap(np.angle(hilbert(sound)))) * RATE / 2 / np.pi
+    frequency = np.diff(np.unwrap(np.angle(analytic(sound)))) * RATE / 2 / np.pi
     expected = 220 * (1 + 10 ** (-3 * TIME / 0.6))
     inside = slice(2000, 60000)
     np.testing.assert_allclose(frequency[inside], expected[:-1][inside], rtol=0.01)
@@ -146,9 +152,7 @@ def test_metal_has_the_808s_squares_above_its_low_cut():
 def test_noise_has_the_response_of_a_butterworth_filter():
     sounds = torch.cat([m.noise(torch.tensor([row]), *values(800, 4000, 2, 1, 0)) for row in range(8)])
     hz, power = scipy.signal.welch(sounds.numpy(), RATE, nperseg=1024)
-    b, a = scipy.signal.butter(2, 4000, "low", analog=True)
-    d, c = scipy.signal.butter(2, 800, "high", analog=True)
-    expected = np.abs(scipy.signal.freqs(b, a, hz)[1] * scipy.signal.freqs(d, c, hz)[1]) ** 2
+    expected = 1 / (1 + (hz / 4000) ** 4) / (1 + (800 / np.maximum(hz, 1)) ** 4)  # Butterworth, second order
     inside = (hz > 300) & (hz < 16000)
     ratio = 10 * np.log10(power.mean(0)[inside] / expected[inside])
     assert np.abs(ratio - ratio.mean()).max() < 1.5
@@ -160,7 +164,7 @@ def test_damping_shortens_what_is_high():
     sounds = DRUM.render(patch(noise=knobs).repeat(16, 1), torch.arange(16)).numpy()
     for hz, expected in ((700, 60), (4000, 60 * 2)):
         band = scipy.signal.butter(4, [hz * 0.7, hz * 1.3], "band", fs=RATE, output="sos")
-        power = (scipy.signal.sosfilt(band, sounds) ** 2).mean(0)
+        power = np.square(scipy.signal.sosfilt(band, sounds)).mean(0)
         early, late = (10 * np.log10(power[(at <= TIME) & (at + 0.1 > TIME)].mean()) for at in (0.02, 0.42))
         assert (early - late) / 0.4 == pytest.approx(expected, rel=0.1)
 

@@ -1,9 +1,11 @@
-"""The drum: modes of a struck membrane, metal, noise and a transient, saturated; kicks, snares, toms, hats, claps, cymbals.
+"""The drum: modes of a membrane, metal, noise and a transient; kicks, snares, toms, hats, claps and cymbals.
 
 Pure torch, batched and differentiable. :mod:`unsynth.synths.drum_modules` has the parts and their sources.
 """
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float
@@ -87,7 +89,7 @@ def _spec() -> ParamSpec:
     """The modes above the first can be swapped."""
     params = _params()
     columns = [tuple(i for i, p in enumerate(params) if p.name.startswith(f"mode_{k}.")) for k in range(2, MODES + 1)]
-    return ParamSpec("drum", params, tuple(zip(columns[:-1], columns[1:], strict=True)))
+    return ParamSpec("drum", params, tuple(pairwise(columns)))
 
 
 SPEC = _spec()

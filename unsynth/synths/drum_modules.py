@@ -48,7 +48,8 @@ Sound = Float[Tensor, "batch time"]
 def _times(device: str) -> tuple[Tensor, Tensor, Tensor]:
     """Seconds of the block starts, of the samples of a block, and of all samples, in float64."""
     starts, inside = torch.arange(BLOCKS).double() * BLOCK, torch.arange(BLOCK).double()
-    return tuple((x / RATE).to(device) for x in (starts, inside, (starts[:, None] + inside).flatten()))
+    every = (starts[:, None] + inside).flatten()
+    return (starts / RATE).to(device), (inside / RATE).to(device), (every / RATE).to(device)
 
 
 def times(like: Tensor) -> Float[Tensor, " time"]:

@@ -1,11 +1,13 @@
 """Random drums that are worth a render: near the middle of a kick, snare, tom, hat, clap or cymbal.
 
-Of 44 independent uniform numbers most make a clang with everything in it. The middles are settings of drum machines as
-Werner, Abel, Smith describe them (:mod:`unsynth.synths.drum_modules`) and of acoustic drums; modes of membranes have the
-ratios of Fletcher & Rossing, "The Physics of Musical Instruments", section 3.3 (1, 1.59, 2.14, 2.30, 2.65).
+Of 44 independent uniform numbers most make a clang with everything in it. The middles are settings of drum machines, as
+in the papers of :mod:`unsynth.synths.drum_modules`, and of acoustic drums. The modes of membranes have the ratios of
+Fletcher & Rossing, "The Physics of Musical Instruments", section 3.3 (1, 1.59, 2.14, 2.30, 2.65).
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import torch
 from jaxtyping import Float, Int64
@@ -15,7 +17,7 @@ from unsynth.base import Params
 from unsynth.synths.drum import MODES, SPEC
 
 MEMBRANE = (1.59, 2.14, 2.30, 2.65)
-NEUTRAL = {
+NEUTRAL: dict[str, float] = {
     **{f"mode_{k}.ratio": MEMBRANE[k - 2] for k in range(2, MODES + 1)},
     **{f"mode_{k}.decay": 0.2 for k in range(2, MODES + 1)},
     **{"body.pitch": 50, "body.sweep_time": 0.05, "body.decay": 0.3},
@@ -27,7 +29,7 @@ NEUTRAL = {
 }
 """Human values of the knobs that a middle does not name; 0 where this does not either."""
 
-Middle = dict[str, float]
+Middle = Mapping[str, float]
 MIDDLES: dict[str, tuple[Middle, ...]] = {
     "kick": (
         {"body.level": 0.9, "body.pitch": 33, "body.sweep": 18, "body.decay": 0.6, "transient.level": 0.2},
@@ -102,7 +104,7 @@ def of_family(
 
 def _middles() -> tuple[Float[Tensor, "middle param"], Int64[Tensor, " family"], Int64[Tensor, " family"]]:
     """All middles in unit values, the first of each family, and how many it has."""
-    every = [NEUTRAL | middle for middles in MIDDLES.values() for middle in middles]
+    every = [{**NEUTRAL, **middle} for middles in MIDDLES.values() for middle in middles]
     human = torch.tensor([[float(values.get(name, 0)) for name in SPEC.names] for values in every])
     many = torch.tensor([len(middles) for middles in MIDDLES.values()])
     return SPEC.to_unit(human), many.cumsum(0) - many, many
