@@ -36,8 +36,14 @@ def _surge_prior() -> Prior:
     return random_patches()
 
 
+def _drum_prior() -> Prior:
+    from unsynth.synths.drum_prior import draw
+
+    return draw
+
+
 EXPORTS: dict[str, Export] = {"dexed": _dexed, "surge": _surge}
 """Preset files of candidates, best first: from the target's name, the candidates' file names and their parameters."""
 
-PRIORS: dict[str, Callable[[], Prior]] = {"dexed": _dexed_prior, "surge": _surge_prior}
+PRIORS: dict[str, Callable[[], Prior]] = {"dexed": _dexed_prior, "surge": _surge_prior, "drum": _drum_prior}
 """Random patches that are worth a render, for synths whose uniform ones are not."""

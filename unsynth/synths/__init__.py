@@ -29,7 +29,13 @@ def _surge() -> Synth:
     return Surge()
 
 
-SYNTHS: dict[str, Callable[[], Synth]] = {"voice": _voice, "dexed": _dexed, "surge": _surge}
+def _drum() -> Synth:
+    from unsynth.synths.drum import Drum
+
+    return Drum()
+
+
+SYNTHS: dict[str, Callable[[], Synth]] = {"voice": _voice, "dexed": _dexed, "surge": _surge, "drum": _drum}
 
 
 def synth(name: str) -> Synth:
