@@ -123,10 +123,15 @@ def _variants(path: Path) -> list[Variant]:
     base, changes = options.get("base"), options["variants"]
     if not isinstance(base, str) or not isinstance(changes, dict):
         raise UsageError(f"{path} is not a study; give it a `base` and `variants` as recipes/study.yaml has them.")
+    shared = load(path.parent / base)
     return [
-        Variant(name, load(path.parent / base), tuple(f"{option}={json.dumps(x)}" for option, x in (own or {}).items()))
+        Variant(name, shared, tuple(_setting(*change) for change in (own or {}).items()))
         for name, own in changes.items()
     ]
+
+
+def _setting(option: str, value: Any) -> str:
+    return f"{option}={value if isinstance(value, str) else json.dumps(value)}"
 
 
 def run(
@@ -156,10 +161,9 @@ def run(
     """
     rows = read(out)
     done = {(row.recipe, row.seed, row.digest, json.dumps(row.plan)) for row in rows}
-    asked = json.dumps(asdict(plan))
+    asked, digests = json.dumps(asdict(plan)), [variant.digest(plan) for variant in recipes]
     for seed in seeds:
-        for variant in recipes:
-            digest = variant.digest(plan)
+        for variant, digest in zip(recipes, digests, strict=True):
             if (variant.name, seed, digest, asked) not in done:
                 folder = runs / f"{variant.name}-{digest}" / f"seed-{seed}"
                 rows.append(_row(variant, seed, digest, plan, folder, device, tell))

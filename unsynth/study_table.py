@@ -60,8 +60,9 @@ def _heading(row: Row) -> str:
     return (
         f"## {' or '.join(limits)}\n\n{origin['processor']}, {origin['cores']} threads, torch {origin['torch']}, "
         f"unsynth {origin['version']}, {origin['date']}; `{origin['command']}`. Recall among {how['among']:,} "
-        f"validation sounds; MSS on {how['targets']} of them; "
-        f"heads of {how['head_steps']:,} steps of {how['head_batch']} sounds; {how['rendered']} renders after the search in the space, {how['refined']} more to refine."
+        f"validation sounds; MSS on {how['targets']} of them; heads of {how['head_steps']:,} steps of "
+        f"{how['head_batch']} sounds; {how['rendered']} renders after the search in the space, {how['refined']} more "
+        "to refine."
     )
 
 
