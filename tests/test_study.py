@@ -159,13 +159,13 @@ def test_an_exported_model_is_half_as_large_and_makes_the_same_points(capsys, tm
     torch.testing.assert_close(half, full, rtol=0.01, atol=0.01 * float(full.std()))
 
 
-def test_what_is_no_joint_space_is_not_made_the_users(capsys, tmp_path, monkeypatch):
+def test_what_no_search_uses_is_not_made_the_users(capsys, tmp_path, monkeypatch):
     monkeypatch.setenv(checkpoint.OWN, str(tmp_path / "data"))
     recipe, facts = parse(tiny("tiny-diffusion"))
     checkpoint.save(tmp_path / "model.safetensors", build(recipe).state_dict(), facts)
     code, _, err = run(capsys, "export-model", tmp_path / "model.safetensors")
-    assert code == 7
-    assert "no side for parameters" in err
+    assert code == 2
+    assert "No search uses a model of Diffusion" in err
     assert not (tmp_path / "data").exists()
     assert run(capsys, "export-model", tmp_path / "model.safetensors", tmp_path / "half.safetensors")[0] == 0
     assert run(capsys, "export-model")[0] == 2

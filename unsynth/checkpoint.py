@@ -86,6 +86,11 @@ def halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {**tensors, **{name: x for name, x in small.items() if x.isfinite().all()}}
 
 
+def located(name: str) -> Path:
+    """A path as it is, or where the model of that name is installed: ``voice-space``."""
+    return Path(name) if Path(name).suffix else installed(name)
+
+
 def load_encoder(encoder: nn.Module, path: Path) -> None:
     """Give an encoder the weights that the encoder of a checkpoint's model has.
 

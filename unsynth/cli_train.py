@@ -7,6 +7,7 @@ from pathlib import Path
 from unsynth.errors import UsageError
 
 EXTRA = "Training needs more packages; `pip install 'unsynth[train]'` adds them."
+SEARCHED = {"Joint": "space", "Flow": "flow", "Regression": "regression"}  # objectives: names of their models
 
 
 def pretrain_encoder(
@@ -129,24 +130,25 @@ def _numbers(text: str) -> list[int]:
 
 
 def export_model(run: str | None = None, out: str | None = None) -> None:
-    """Write the model of a training in half precision, or make it the joint space that searches use.
+    """Write the model of a training in half precision, or make it the one that searches use.
 
     Args:
         run: folder of a training, or a model.safetensors.
-        out: the file to write; your own joint space of its synth, which `unsynth match --method embedding` uses, if not
-            given.
+        out: the file to write; your own joint space, flow or regression of its synth, which `unsynth match` with
+            --method embedding, flow or regression uses, if not given.
     """
     from unsynth import checkpoint
-    from unsynth.space import JointSpace
+    from unsynth.recipe import restored
     from unsynth.synths import synth as synth_of
 
     if run is None:
         raise UsageError("Name the folder of a training, such as runs/voice-small.")
     model = Path(run) / "model.safetensors" if Path(run).is_dir() else Path(run)
     tensors, facts = checkpoint.load(model)
-    synth = synth_of(facts["recipe"]["synth"])
-    if out is None:
-        JointSpace(model, synth)  # refuses a model that is none
-    path = Path(out) if out else checkpoint.own(f"{synth.name}-space")
+    synth, kind = facts["recipe"]["synth"], facts["recipe"]["objective"]["class_path"].rpartition(".")[2]
+    if out is None and kind not in SEARCHED:
+        raise UsageError(f"No search uses a model of {kind}; name a file to write it to.")
+    restored(model, synth_of(synth))  # refuses what no search could load
+    path = Path(out) if out else checkpoint.own(f"{synth}-{SEARCHED[kind]}")
     checkpoint.save(path, checkpoint.halved(tensors), facts)
     print(path)

@@ -49,6 +49,17 @@ def _embedding(synth: Synth, seed: int) -> Search:
     return Embedding(space, best_index(synth, feature(space)), seed=seed)
 
 
+def _drawn(kind: str) -> Callable[[Synth, int], Search]:
+    def made(synth: Synth, seed: int) -> Search:
+        from unsynth.checkpoint import installed
+        from unsynth.recipe import restored
+        from unsynth.search.draw import Draw
+
+        return Draw(restored(installed(f"{synth.name}-{kind}"), synth), seed=seed)
+
+    return made
+
+
 def _chain(synth: Synth, seed: int) -> Search:
     """Retrieval, then evolution of the nearest, then of those that lost, so that there are several answers."""
     from unsynth.search.chain import Chain
@@ -82,6 +93,8 @@ def _gradient(synth: Synth, seed: int) -> Search:
 METHODS: dict[str, Callable[[Synth, int], Search]] = {
     "chain": _chain,
     "embedding": _embedding,
+    "flow": _drawn("flow"),
+    "regression": _drawn("regression"),
     "retrieve": _retrieve,
     "refine": _refine,
     "genetic": _genetic,
