@@ -48,6 +48,7 @@ class Recipe:
         augment: how likely each effect of :class:`unsynth.sounds.augment.Augment` changes a sound; 0 leaves all alone.
         untouched: share of the batch that no effect touches.
         compiled: whether the loss goes through torch.compile.
+        start: path or name of a model of the same objective whose weights the training begins with.
         seed: of the weights and of whatever a step draws.
         first: training sounds to leave out at the beginning.
     """
@@ -68,6 +69,7 @@ class Recipe:
     augment: float = 0.0
     untouched: float = 0.5
     compiled: bool = False
+    start: str = ""
     seed: int = 0
     first: int = 0
 

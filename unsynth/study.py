@@ -214,7 +214,7 @@ def joined(options: Mapping[str, Any], model: Path) -> Json:
         "criterion": "unsynth.objectives.joint.Contrastive",
         "start": str(model),
     }
-    return {**options, "objective": {"class_path": JOINT, "init_args": arguments}}
+    return {**options, "start": "", "objective": {"class_path": JOINT, "init_args": arguments}}
 
 
 def _train(
