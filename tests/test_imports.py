@@ -15,8 +15,12 @@ ROWS = (
     "objectives estimators search",
     "trainer",
     "train report",
-    "match calibration",
+    "match calibration recall",
     "batch evaluate doctor display arguments",
+    "downstream",
+    "study",
+    "study_table",
+    "cli_train",
     "cli web",
     "__main__",
 )

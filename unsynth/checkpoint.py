@@ -80,6 +80,12 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, facts
 
 
+def halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Matrices and filters in half precision, where they fit into it; biases, norms and counters as they are."""
+    small = {name: x.half() for name, x in tensors.items() if x.ndim > 1 and x.is_floating_point()}
+    return {**tensors, **{name: x for name, x in small.items() if x.isfinite().all()}}
+
+
 def located(name: str) -> Path:
     """A path as it is, or where the model of that name is installed: ``voice-space``."""
     return Path(name) if Path(name).suffix else installed(name)

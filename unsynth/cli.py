@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from unsynth import arguments
+from unsynth.cli_train import export_model, pretrain_encoder, study_recipes
 from unsynth.errors import BatchError, UnsynthError, UsageError
 
 INTERRUPTED = 130  # 128 and the number of the signal that Ctrl-C sends, as shells have it
@@ -168,7 +169,9 @@ def index_sounds(
 ) -> None:
     """Build an index of sounds for searches to start from: `unsynth index build`.
 
-    Run it again to go on where it stopped. Where OUT is not given, searches use the new index from then on.
+    Run it again to go on where it stopped. Where OUT is not given, searches use the new index from then on. With more
+    than a million sounds and `pip install 'unsynth[faiss]'`, OUT gets a FAISS file beside it, and a query takes a
+    millisecond.
 
     Args:
         action: build.
@@ -245,60 +248,14 @@ def evaluate_methods(
     print(bench.table(rows))
 
 
-def pretrain_encoder(
-    recipe: str | None = None,
-    *,
-    out: str = "",
-    set: list[str] | None = None,
-    device: str = "auto",
-    devices: int = 1,
-    nodes: int = 1,
-    minutes: float | None = None,
-) -> None:
-    """Train an encoder by a recipe, or go on where the training in OUT stopped.
-
-    Every sound is rendered fresh. OUT gets log.jsonl, model.safetensors and state.safetensors, from which the same
-    command goes on exactly. docs/training.md tells about recipes and many GPUs.
-
-    Args:
-        recipe: a YAML file, such as those in recipes/.
-        out: folder of the training; runs/NAME of the recipe if not given.
-        set: options of the recipe to change, like steps=1000 objective.criterion.dim=64.
-        device: auto, cpu or cuda.
-        devices: processes on each machine (with torchrun or SLURM: those that it started).
-        nodes: machines.
-        minutes: stop, saved, after so long.
-    """
-    from unsynth.distributed import rank
-    from unsynth.recipe import read
-
-    try:
-        from unsynth.train import MODEL, Progress, fit
-    except ModuleNotFoundError as error:
-        raise UsageError("Training needs more packages; `pip install 'unsynth[train]'` adds them.") from error
-    from unsynth.display import Display
-
-    if recipe is None:
-        raise UsageError("Name a recipe to train, such as one of those in recipes/.")
-    folder = Path(out) if out else Path("runs") / Path(recipe).stem
-    what, facts = read(Path(recipe), set or [])
-    limits = {"device": device, "devices": devices, "nodes": nodes, "minutes": minutes}
-    with Display() as display:
-
-        def show(at: Progress) -> None:
-            display.update(folder.name, at.step / at.steps, at.line())
-
-        fit(what, facts, folder, on_progress=show, **limits)
-    if rank() == 0:
-        print(folder / MODEL)
-
-
 COMMANDS: dict[str, Callable[..., None]] = {
     "match": match_sounds,
     "render": render_patch,
     "synths": synths,
     "index": index_sounds,
     "pretrain": pretrain_encoder,
+    "export-model": export_model,
+    "study": study_recipes,
     "evaluate": evaluate_methods,
     "doctor": doctor,
 }
