@@ -36,8 +36,20 @@ def _surge_prior() -> Prior:
     return random_patches()
 
 
-EXPORTS: dict[str, Export] = {"dexed": _dexed, "surge": _surge}
+def _vital(title: str, stems: list[str], params: Params) -> dict[str, bytes]:
+    from unsynth.presets.vital import export
+
+    return export(title, stems, params)
+
+
+def _vital_prior() -> Prior:
+    from unsynth.presets.vital import random_patches
+
+    return random_patches()
+
+
+EXPORTS: dict[str, Export] = {"dexed": _dexed, "surge": _surge, "vital": _vital}
 """Preset files of candidates, best first: from the target's name, the candidates' file names and their parameters."""
 
-PRIORS: dict[str, Callable[[], Prior]] = {"dexed": _dexed_prior, "surge": _surge_prior}
+PRIORS: dict[str, Callable[[], Prior]] = {"dexed": _dexed_prior, "surge": _surge_prior, "vital": _vital_prior}
 """Random patches that are worth a render, for synths whose uniform ones are not."""

@@ -29,7 +29,13 @@ def _surge() -> Synth:
     return Surge()
 
 
-SYNTHS: dict[str, Callable[[], Synth]] = {"voice": _voice, "dexed": _dexed, "surge": _surge}
+def _vital() -> Synth:
+    from unsynth.synths.vital import Vital
+
+    return Vital()
+
+
+SYNTHS: dict[str, Callable[[], Synth]] = {"voice": _voice, "dexed": _dexed, "surge": _surge, "vital": _vital}
 
 
 def synth(name: str) -> Synth:
