@@ -1,4 +1,4 @@
-"""Vital: the same sound whatever came before, files that hold what was heard, and clear words about those that do not."""
+"""Vital: the same sound whatever came before, files that hold what was heard, and clear words about damaged ones."""
 
 import base64
 import json

@@ -39,7 +39,12 @@ SYNTHS: dict[str, Callable[[], Synth]] = {"voice": _voice, "dexed": _dexed, "sur
 
 
 def synth(name: str) -> Synth:
-    """The synth called ``name``; UsageError where there is none."""
+    """The synth called ``name``, or the plugin at ``plugin:PATH``; UsageError where there is none."""
+    kind, _, path = name.partition(":")
+    if kind == "plugin":
+        from unsynth.synths.plugin import Plugin
+
+        return Plugin(path)
     if name not in SYNTHS:
-        raise UsageError(f"There is no synth {name!r}; choose one of: {', '.join(SYNTHS)}.")
+        raise UsageError(f"There is no synth {name!r}; choose one of: {', '.join(SYNTHS)}, plugin:PATH.vst3.")
     return SYNTHS[name]()
