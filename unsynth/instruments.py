@@ -86,5 +86,6 @@ def _lines(profile: dict[str, Any]) -> list[str]:
         f"{'deterministic':16}{repeats}",
         f"{'between sounds':16}{profile['reset']}",
         f"{'silent':16}{profile['silent']:.0%} of random patches, median peak {profile['peak']:.3g}",
-        f"{'speed':16}{profile['renders_per_second']:g} sounds per second, {profile['times_real_time']:g} times real time",
+        f"{'speed':16}{profile['renders_per_second']:g} sounds per second, "
+        f"{profile['times_real_time']:g} times real time",
     ]
