@@ -104,13 +104,14 @@ def random_patches() -> Prior:
     note = SPEC.index("play.note")
     defaults[:, note] = torch.tensor(KEYS).float()
     start = SPEC.to_unit(defaults)
+    low, high = start[:, note].tolist()
     few = torch.tensor([name.startswith("mod.") or name in EFFECTS for name in SPEC.names])
 
     def draw(count: int, generator: torch.Generator) -> Params:
         params = torch.rand(count, len(SPEC), generator=generator)
         kept = torch.rand(count, len(SPEC), generator=generator) < KEPT
         params = torch.where(few & ~kept, start[0], params)
-        params[:, note] = torch.lerp(*start[:, note], params[:, note])
+        params[:, note] = low + (high - low) * params[:, note]
         return params
 
     return draw
