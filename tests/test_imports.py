@@ -5,7 +5,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "unsynth"
 ROWS = (
-    "errors native",
+    "errors native folders",
     "params",
     "base audio distributed",
     "synths frontends distances",
@@ -16,7 +16,7 @@ ROWS = (
     "trainer",
     "train report",
     "match calibration recall",
-    "batch evaluate doctor display arguments",
+    "batch evaluate doctor display arguments check instruments",
     "downstream",
     "study",
     "study_table",

@@ -16,16 +16,11 @@ from torch import Tensor, nn
 
 from unsynth import __version__
 from unsynth.base import NotFoundError, OutputError, PatchError
+from unsynth.folders import data_folder
 
 FORMAT = "unsynth.checkpoint/1"
 ENCODER = "encoder."
 SHIPPED = Path(__file__).parent / "weights"
-OWN = "UNSYNTH_DATA"  # environment variable: folder of the indexes, models and presets that this user has
-
-
-def data_folder() -> Path:
-    """Where this user keeps what searches use: $UNSYNTH_DATA, or ~/.local/share/unsynth."""
-    return Path(os.environ.get(OWN) or Path.home() / ".local" / "share" / "unsynth")
 
 
 def own(name: str) -> Path:

@@ -16,6 +16,7 @@ from typing import Any
 from unsynth import arguments
 from unsynth.cli_train import export_model, pretrain_encoder, study_recipes
 from unsynth.errors import BatchError, UnsynthError, UsageError
+from unsynth.instruments import synths
 
 INTERRUPTED = 130  # 128 and the number of the signal that Ctrl-C sends, as shells have it
 BROKEN_PIPE = 141
@@ -43,7 +44,7 @@ def match_sounds(
 
     Args:
         sound_or_folder: wav, flac, ogg, mp3, aiff ... files, or folders of them.
-        synth: the synth to find patches for (`unsynth synths` lists them).
+        synth: the synth to find patches for (`unsynth synths` lists them), or plugin:PATH.vst3.
         method: how to search: chain, embedding, flow, regression, retrieve, refine, genetic, evolve, gradient or
             random.
         out: folder for the results.
@@ -130,26 +131,6 @@ def _dx7(path: Path, voice: int | None, note: int, velocity: int, length: float)
         raise UsageError(f"{path} has no voice {voice}; choose one from 1 to {len(voices)}.")
     name = path.stem if len(voices) == 1 else f"{path.stem}-{number}"
     return name, synth_of("dexed").render(to_params([voices[number - 1]], note, velocity, length))[0]
-
-
-def synths(name: str | None = None) -> None:
-    """List the synths, or the parameters of one.
-
-    Args:
-        name: the synth whose parameters to list.
-    """
-    from unsynth.synths import SYNTHS
-    from unsynth.synths import synth as synth_of
-
-    if name is None:
-        for known in map(synth_of, SYNTHS):
-            print(f"{known.name:12}{len(known.spec)} parameters, {known.seconds:g} s at {known.rate} Hz")
-        return
-    spec = synth_of(name).spec
-    print(f"{'parameter':32}{'lowest':>16}{'middle':>16}{'highest':>16}")
-    human = [spec.to_human(spec.column("low") * 0 + unit).tolist() for unit in (0.0, 0.5, 1.0)]
-    for i, parameter in enumerate(spec.names):
-        print(f"{parameter:32}" + "".join(f"{spec.text(i, values[i]):>16}" for values in human))
 
 
 def doctor(*, json: bool = False) -> None:
