@@ -2,14 +2,20 @@
 
 import io
 import json
+import os
+import re
+import signal
 import time
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 import soundfile
 import torch
-from commands import EXAMPLE, RATE, run, tone
+from commands import EXAMPLE, RATE, process, run, tone
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from unsynth.presets.patch import from_json
 from unsynth.synths import synth
@@ -323,3 +329,70 @@ def test_the_command_refuses_in_a_sentence(capsys, options, word):
     assert code == 2
     assert word in err
     assert err.count("\n") == 1
+
+
+def test_exposure_is_warned_of_and_nothing_is_left_behind(tmp_path):
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    with process("serve", "--port", "0", "--host", "0.0.0.0", "--expose", env=environment) as server:
+        address = re.search(r"http://0.0.0.0:(\d+)/", server.stdout.readline())
+        with httpx.Client(base_url=f"http://127.0.0.1:{address[1]}", timeout=20) as client:
+            url = session(client)
+            begin(client, url, seconds=60)
+            until(client, url, lambda found: found["search"]["state"] == "running")
+            assert len(list(tmp_path.glob("unsynth-web-*/*/*"))) == 1
+            assert client.get("/", headers={"host": "evil.example"}).status_code == 403
+        server.send_signal(signal.SIGINT)
+        _, err = server.communicate(timeout=20)
+    assert "Everybody who can reach this machine" in err
+    assert "Traceback" not in err
+    assert list(tmp_path.glob("unsynth-web-*")) == []
+
+
+@pytest.fixture(scope="module")
+def open_house():
+    with testclient.TestClient(make(Limits(megabytes=0.1)), base_url="http://localhost") as client:
+        yield client, session(client)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+FIELDS = st.sampled_from(["kind", "synth", "seconds", "candidate", "held", "changes"])
+
+
+@settings(max_examples=150, deadline=None)
+@given(where=st.sampled_from(["search", "edits"]), body=st.dictionaries(FIELDS, JSON) | JSON | st.binary())
+def test_no_body_breaks_the_server(open_house, where, body):
+    client, url = open_house
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    answer = client.post(f"{url}/{where}", content=content, headers={"content-type": "application/json"})
+    refused(answer, answer.status_code)
+    assert 400 <= answer.status_code < 500
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    name=st.text(),
+    start=st.integers(0, len(SOUND)),
+    content=st.binary(max_size=200),
+    kept=st.integers(0, len(SOUND)),
+)
+def test_no_sound_and_no_name_break_the_server(open_house, name, start, content, kept):
+    client, url = open_house
+    damaged = (SOUND[:start] + content + SOUND[start + len(content) :])[:kept]
+    answer = client.put(f"{url}/sound", params={"name": name.encode(errors="replace")}, content=damaged)
+    if answer.status_code == 200:
+        assert answer.json()["name"].isprintable()
+    else:
+        refused(answer, 422)
+
+
+def test_one_sound_at_a_time(visit):
+    client = visit()
+    url = session(client)
+    own = client.app.state.sessions.open[url.split("/")[-1]]
+    own.receiving = True
+    refused(client.put(f"{url}/sound", content=SOUND), 409, "on its way")
+    assert client.get(url).json()["name"] == "snare.flac"

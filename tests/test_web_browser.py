@@ -109,8 +109,9 @@ def test_locked_knobs_stay_when_it_is_varied_and_refined(page):
     values = f"[...{locked}].map((o) => o.textContent).join()"
     before = page.run(values)
     for button in ("#vary", "#refine"):
+        best = page.run("document.querySelector('[data-slot=\"1\"] img').src")
         page.click(button)
-        page.until("/Varying|Refining|Done/.test(document.getElementById('status').textContent)")
+        page.until(f"document.querySelector('[data-slot=\"1\"] img').src !== {json.dumps(best)}")
         page.until(f"{DONE} && {LABELS}.endsWith('Before')", patience=60)
         assert page.run(values) == before
     assert page.complaints() == []

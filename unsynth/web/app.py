@@ -88,11 +88,11 @@ def _tell_errors(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> JSONResponse:
-        return JSONResponse({"error": error.detail}, error.status_code)
+        return JSONResponse({"error": f"{error.detail.rstrip('.')}."}, error.status_code)
 
     @app.exception_handler(RequestValidationError)
     async def misspelt(request: Request, error: RequestValidationError) -> JSONResponse:
-        where = ".".join(map(str, error.errors()[0]["loc"]))[:100]
+        where = ascii(".".join(map(str, error.errors()[0]["loc"])))[1:100].strip("'")
         return JSONResponse({"error": f"The request makes no sense at {where}; load the page again."}, 422)
 
 

@@ -128,7 +128,7 @@ function showProgress({ kind, share, state: at, position, seconds, renders, dist
   one("stop").hidden = at === "over";
   one("bar").hidden = at === "over";
   one("bar").value = share ?? 0;
-  const told = renders ? `${seconds.toFixed(1)} s, ${renders.toLocaleString()} sounds tried, distance ${distance.toPrecision(3)}` : "";
+  const told = renders ? `${seconds.toFixed(1)} s, ${renders.toLocaleString()} sounds tried, distance ${distance?.toPrecision(3) ?? "–"}` : "";
   const words = { waiting: `Waiting: number ${position} in the line.`, running: `${KINDS[kind]} … ${told}`, over: `Done: ${told || "nothing found"}.` };
   one("status").textContent = words[at];
 }

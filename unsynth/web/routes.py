@@ -107,6 +107,9 @@ async def state(sessions: All, session: Own, after: int = -1) -> Json:
 async def send(request: Request, sessions: All, session: Own, name: str = "", synth: str = "voice") -> Json:
     """The body is a sound file to match."""
     instrument, path = synth_of(synth), session.folder / uuid4().hex
+    if session.receiving:
+        raise HTTPException(409, "Another sound is on its way already; wait until it is here.")
+    session.receiving = True
     try:
         await _receive(request, path)
         sessions.stop(session)
@@ -114,6 +117,8 @@ async def send(request: Request, sessions: All, session: Own, name: str = "", sy
     except BaseException:
         path.unlink(missing_ok=True)
         raise
+    finally:
+        session.receiving = False
     return session.state(sessions.turns.position)
 
 

@@ -76,7 +76,8 @@ class Watch:
 
     def tell(self, share: float, seconds: float, renders: int, distance: float) -> None:
         numbers = {"share": share, "seconds": seconds, "renders": renders}
-        self.session.progress = {**self.session.progress, **numbers, "distance": distance}
+        nearest = distance if math.isfinite(distance) else None
+        self.session.progress = {**self.session.progress, **numbers, "distance": nearest}
         self.session.changed()
 
     def fail(self, sentence: str) -> None:

@@ -60,7 +60,7 @@ class Session:
         self.id = secrets.token_urlsafe(32)
         self.folder, self.most_seconds = folder, most_seconds
         self.lock, self.numbers, self.closed = threading.RLock(), count(1), False
-        self.seen = time.monotonic()
+        self.seen, self.receiving = time.monotonic(), False
         self.name, self.sound = "", None
         self.target: tuple[int, int, Float[Tensor, " time"]] | None = None
         self.takes: dict[int, Match] = {}

@@ -76,7 +76,6 @@ class Sessions:
             self.open.pop(session.id, None)
         self.stop(session)
         session.close()
-        self.turns.forget(session.id)
 
     def sweep(self, now: float) -> None:
         """End the searches and the sessions that nobody has asked about for long."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import count
+from operator import itemgetter
 from queue import Full
 from typing import Literal
 
@@ -19,13 +20,12 @@ class Turn:
 
     owner: str
     work: Callable[[Turn], None]
-    number: int
     state: Literal["waiting", "running", "over"] = "waiting"
     stop: threading.Event = field(default_factory=threading.Event)
 
 
 class Turns:
-    """Whoever was served longest ago comes next: somebody who asks again and again waits behind all the others.
+    """Owners are served in rounds: the first turn of each that waits, then the second of each, and so on.
 
     Args:
         workers: how many turns run at once.
@@ -35,8 +35,7 @@ class Turns:
     def __init__(self, workers: int, waiting: int) -> None:
         self.most, self.closing = waiting, False
         self.line: list[Turn] = []
-        self.served: dict[str, int] = {}
-        self.numbers, self.changed = count(1), threading.Condition()
+        self.changed = threading.Condition()
         self.threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(workers)]
         for thread in self.threads:
             thread.start()
@@ -46,7 +45,7 @@ class Turns:
         with self.changed:
             if self.closing or len(self.line) >= self.most:
                 raise Full
-            turn = Turn(owner, work, next(self.numbers))
+            turn = Turn(owner, work)
             self.line.append(turn)
             self.changed.notify()
             return turn
@@ -54,7 +53,7 @@ class Turns:
     def position(self, turn: Turn) -> int:
         """How many turns come before this one, plus one; 0 when it no longer waits."""
         with self.changed:
-            ordered = sorted(self.line, key=self._order)
+            ordered = self._ordered()
             return ordered.index(turn) + 1 if turn in ordered else 0
 
     def leave(self, turn: Turn) -> None:
@@ -64,11 +63,6 @@ class Turns:
             if turn in self.line:
                 self.line.remove(turn)
                 turn.state = "over"
-
-    def forget(self, owner: str) -> None:
-        """``owner`` will not come back."""
-        with self.changed:
-            self.served.pop(owner, None)
 
     def close(self) -> None:
         """Nobody gets a turn any more; those that run are asked to stop."""
@@ -80,8 +74,13 @@ class Turns:
         for thread in self.threads:
             thread.join(GRACE)
 
-    def _order(self, turn: Turn) -> tuple[int, int]:
-        return self.served.get(turn.owner, 0), turn.number
+    def _ordered(self) -> list[Turn]:
+        before: Counter[str] = Counter()
+        rounds = []
+        for turn in self.line:
+            rounds.append((before[turn.owner], turn))
+            before[turn.owner] += 1
+        return [turn for _, turn in sorted(rounds, key=itemgetter(0))]
 
     def _serve(self) -> None:
         while turn := self._next():
@@ -97,8 +96,8 @@ class Turns:
             self.changed.wait_for(lambda: self.line or self.closing)
             if self.closing:
                 return None
-            turn = min(self.line, key=self._order)
+            turn = self._ordered()[0]
             self.line.remove(turn)
-            self.served[turn.owner] = next(self.numbers)
+            self.line.sort(key=lambda other: other.owner == turn.owner)
             turn.state = "running"
             return turn
