@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from unsynth.presets.patch import from_json
 from unsynth.synths import synth
+from unsynth.web import routes
 from unsynth.web import sessions as sessions_module
 from unsynth.web.app import Limits, make
 
@@ -293,7 +294,8 @@ def test_leaving_frees_the_worker(visit, how, monkeypatch):
         client.post(f"{first}/close")
         assert client.get(first).status_code == 404
     else:
-        monkeypatch.setattr(sessions_module, "LEFT", 3.0)  # the second is asked about every 2 seconds
+        monkeypatch.setattr(routes, "LONGEST_POLL", 0.2)
+        monkeypatch.setattr(sessions_module, "LEFT", 1.0)
     assert until(client, second, over)["candidates"]
 
 
