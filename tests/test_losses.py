@@ -89,3 +89,13 @@ def test_sigreg_is_the_mean_over_directions_whatever_their_length():
     unit = directions.double() / directions.double().square().sum(0).sqrt()
     expected = np.mean([epps_pulley(column) for column in (x.double() @ unit).T.numpy()])
     near(losses.sigreg(x, 7 * directions), expected)
+
+
+def test_decoys_are_wrong_answers_for_sounds_only():
+    generator = torch.Generator().manual_seed(0)
+    a, b, decoys = (torch.randn(n, 8, generator=generator, dtype=torch.float64) for n in (5, 5, 9))
+    unit = [x / x.norm(dim=1, keepdim=True) for x in (a, b, decoys)]
+    there = (unit[0] @ torch.cat(unit[1:]).T / 0.1).log_softmax(1).diagonal()
+    back = (unit[1] @ unit[0].T / 0.1).log_softmax(1).diagonal()
+    torch.testing.assert_close(losses.info_nce(a, b, 0.1, decoys), -(there.mean() + back.mean()) / 2)
+    assert losses.info_nce(a, b, 0.1, decoys) > losses.info_nce(a, b, 0.1)

@@ -77,10 +77,10 @@ def test_a_frozen_encoder_is_in_no_optimiser_and_still_passes_gradients_to_the_s
 def test_another_encoder_or_no_checkpoint_is_refused_in_a_sentence(backbone, tmp_path):
     encoder = parse(joint(dim=48))[0].objective(SPEC).encoder
     with pytest.raises(PatchError, match=r"has no encoder like this one; [^.]*\.$"):
-        checkpoint.load_encoder(encoder, backbone[0])
+        checkpoint.load_into(encoder, backbone[0], checkpoint.ENCODER)
     checkpoint.save(tmp_path / "other.safetensors", {"weight": torch.zeros(1)}, {})
     with pytest.raises(PatchError, match="has no encoder like this one"):
-        checkpoint.load_encoder(encoder, tmp_path / "other.safetensors")
+        checkpoint.load_into(encoder, tmp_path / "other.safetensors", checkpoint.ENCODER)
     recipe, facts = parse(joint(tmp_path / "none.safetensors"))
     with pytest.raises(NotFoundError, match="There is no checkpoint at"):
         fit(recipe, facts, tmp_path, device="cpu")

@@ -80,19 +80,25 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, facts
 
 
-def load_encoder(encoder: nn.Module, path: Path) -> None:
-    """Give an encoder the weights that the encoder of a checkpoint's model has.
+def located(name: str) -> Path:
+    """A path as it is, or where the model of that name is installed: ``voice-space``."""
+    return Path(name) if Path(name).suffix else installed(name)
+
+
+def load_into(module: nn.Module, path: Path, part: str = "") -> None:
+    """Give a module the weights that a checkpoint's model has, or those of one part of it (``encoder.``).
 
     Raises:
         NotFoundError: there is no such file.
-        PatchError: the file is damaged, or its model has no encoder like this one.
+        PatchError: the file is damaged, or its model has no such part of this shape.
     """
     tensors, _ = load(path)
-    weights = {name.removeprefix(ENCODER): x for name, x in tensors.items() if name.startswith(ENCODER)}
+    weights = {name.removeprefix(part): x for name, x in tensors.items() if name.startswith(part)}
     try:
-        encoder.load_state_dict(weights)
+        module.load_state_dict(weights)
     except RuntimeError as error:
-        raise PatchError(f"{path} has no encoder like this one; name a model of the same encoder's recipe.") from error
+        what = part.rstrip(".") or "weights"
+        raise PatchError(f"{path} has no {what} like this one; name a model of the same {what}'s recipe.") from error
 
 
 def _facts(text: str) -> dict[str, Any] | None:

@@ -16,8 +16,8 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace
 from torch import nn
 from torch.optim import Optimizer
 
-from unsynth import __version__
-from unsynth.base import NotFoundError, Objective, PatchError, UsageError
+from unsynth import __version__, checkpoint
+from unsynth.base import NotFoundError, Objective, PatchError, Synth, UsageError
 from unsynth.optimizers import MakeOptimizer, Schedule
 from unsynth.params import ParamSpec
 from unsynth.synths import synth as synth_of
@@ -48,6 +48,7 @@ class Recipe:
         augment: how likely each effect of :class:`unsynth.sounds.augment.Augment` changes a sound; 0 leaves all alone.
         untouched: share of the batch that no effect touches.
         compiled: whether the loss goes through torch.compile.
+        start: path or name of a model of the same objective whose weights the training begins with.
         seed: of the weights and of whatever a step draws.
         first: training sounds to leave out at the beginning.
     """
@@ -68,6 +69,7 @@ class Recipe:
     augment: float = 0.0
     untouched: float = 0.5
     compiled: bool = False
+    start: str = ""
     seed: int = 0
     first: int = 0
 
@@ -166,6 +168,24 @@ def build(recipe: Recipe) -> Objective:
     with seeded(recipe.seed):
         objective = recipe.objective(synth_of(recipe.synth).spec)
         return objective.apply(glorot) if recipe.initialise == "xavier" else objective
+
+
+def restored(path: Path, synth: Synth) -> Objective:
+    """What a training made: the model of a checkpoint with its averaged weights in float32, frozen and in ``eval()``.
+
+    Raises:
+        NotFoundError: there is no checkpoint.
+        PatchError: it is damaged, or of another synth or version of it.
+    """
+    tensors, facts = checkpoint.load(path)
+    if facts.get("spec") != synth.spec.hash:
+        raise PatchError(f"{path} is of another synth or version of it; train one with `unsynth pretrain`.")
+    model = build(rebuild(facts)).eval().requires_grad_(False)
+    try:
+        model.load_state_dict({name: x.float() for name, x in tensors.items()})
+    except RuntimeError as error:
+        raise PatchError(f"The weights in {path} do not fit its recipe; train it again.") from error
+    return model
 
 
 def same(ours: dict[str, Any], theirs: dict[str, Any]) -> bool:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from unsynth import checkpoint
 from unsynth.base import Audio, Params, PatchError, Synth, Vector
-from unsynth.recipe import build, rebuild
+from unsynth.recipe import restored
 
 
 @final
@@ -29,15 +29,8 @@ class JointSpace:
     """
 
     def __init__(self, path: Path, synth: Synth) -> None:
-        tensors, facts = checkpoint.load(path)
+        self.joint = restored(path, synth)
         self.name = f"joint-{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
-        if facts["spec"] != synth.spec.hash:
-            raise PatchError(f"{path} is of another synth or version of it; train one with `unsynth pretrain`.")
-        self.joint = build(rebuild(facts)).eval().requires_grad_(False)
-        try:
-            self.joint.load_state_dict({name: x.float() for name, x in tensors.items()})
-        except RuntimeError as error:
-            raise PatchError(f"The weights in {path} do not fit its recipe; train it again.") from error
         if not hasattr(self.joint, "patch"):
             raise PatchError(f"{path} has no side for parameters; use a checkpoint of a joint objective.")
 

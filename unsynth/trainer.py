@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -52,8 +51,10 @@ class Trainer:
     def __init__(self, recipe: Recipe, fabric: Fabric) -> None:
         self.recipe, self.fabric, self.step, self.seconds, self.skipped = recipe, fabric, 0, 0.0, 0
         self.objective = build(recipe).to(fabric.device)
+        if recipe.start:
+            checkpoint.load_into(self.objective, checkpoint.located(recipe.start))
         if self.objective.start:
-            checkpoint.load_encoder(self.objective.encoder, Path(self.objective.start))
+            checkpoint.load_into(self.objective.encoder, checkpoint.located(self.objective.start), checkpoint.ENCODER)
         train_mode(self.objective)
         self.players = dict(self.objective.players())
         self.optimizers = {

@@ -87,13 +87,15 @@ class Flow(Estimator):
     blur: the most noise, in their own standard deviations, that the sound's tokens get in training; how much is told.
         With some of it (``heard``) a draw relies less on what no rendered sound has.
     coupling: whether noise is paired with parameters at random, or by minibatch optimal transport (paths cross least).
-    start: path of a checkpoint with whose encoder's weights a training begins.
+    start: path or name of a model with whose encoder's weights a training begins.
     frozen: whether the encoder stays as it is.
     steps: of the sampler.
     guidance: how far the velocity goes beyond the one without the sound; 1 is none.
     interval: times between which there is guidance.
     heard: noise on the sound's tokens when drawing.
     """
+
+    mask: Tensor
 
     def __init__(
         self,

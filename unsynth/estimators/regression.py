@@ -6,7 +6,6 @@ learns parameters whose point is that of the sound.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal, final
 
 import torch
@@ -14,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unsynth.base import Audio, Batch, Encoder, Estimator, Params, UsageError
+from unsynth.checkpoint import located
 from unsynth.encoders.layers import Residual
 from unsynth.params import ParamSpec
 from unsynth.space import JointSpace
@@ -35,10 +35,10 @@ class Regression(Estimator):
         encoder: hears the sounds.
         error: what is made small: ``params``, the mean absolute error of the parameters up to the synth's symmetries;
             or ``embedding``, the squared distance in a joint space between the guess and the sound.
-        space: path of the joint space's checkpoint, for ``embedding``.
+        space: path or name of the joint space, for ``embedding``.
         width: of the network.
         blocks: residual blocks.
-        start: path of a checkpoint with whose encoder's weights a training begins.
+        start: path or name of a model with whose encoder's weights a training begins.
         frozen: whether the encoder stays as it is.
 
     Raises:
@@ -67,7 +67,7 @@ class Regression(Estimator):
             nn.LayerNorm(width),
             nn.Linear(width, len(spec)),
         )
-        self._space = [JointSpace(Path(space), synth_of(spec.synth))] if space else []  # a list: not weights of ours
+        self._space = [JointSpace(located(space), synth_of(spec.synth))] if space else []  # a list: not weights of ours
 
     def guess(self, audio: Audio) -> Params:
         """One patch for each sound."""

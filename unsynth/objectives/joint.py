@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import final
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unsynth.base import Audio, Batch, Encoder, Objective, Params, ParamsEncoder, Vector
+from unsynth.base import Audio, Batch, Encoder, Objective, Params, ParamsEncoder, UsageError, Vector
 from unsynth.distributed import agree, gather
 from unsynth.encoders.layers import BatchNorm, Residual
 from unsynth.objectives.losses import covariance_term, info_nce, invariance_term, sigreg, variance_term
@@ -23,7 +23,13 @@ from unsynth.params import ParamSpec
 
 
 class Criterion(nn.Module, ABC):
-    """Compares vectors of sounds with vectors of parameters."""
+    """Compares vectors of sounds with vectors of parameters.
+
+    Attributes:
+        takes_decoys: whether it can learn from parameters that belong to no sound of the batch.
+    """
+
+    takes_decoys: ClassVar[bool] = False
 
     @abstractmethod
     def sound(self, z: Vector) -> Vector:
@@ -34,7 +40,7 @@ class Criterion(nn.Module, ABC):
         """A params encoder's vectors as they are compared."""
 
     @abstractmethod
-    def forward(self, audio: Vector, params: Vector) -> dict[str, Tensor]:
+    def forward(self, audio: Vector, params: Vector, decoys: Vector | None = None) -> dict[str, Tensor]:
         """Terms of the loss of the global batch, of which ``loss`` is the one to make small."""
 
 
@@ -81,7 +87,7 @@ class VICReg(Criterion):
     def patch(self, z: Vector) -> Vector:
         return self.projectors["params"](z).float()
 
-    def forward(self, audio: Vector, params: Vector) -> dict[str, Tensor]:
+    def forward(self, audio: Vector, params: Vector, decoys: Vector | None = None) -> dict[str, Tensor]:
         a, p = gather(self.sound(audio)), gather(self.patch(params))
         terms = {
             "invariance": invariance_term(a, p),
@@ -103,6 +109,8 @@ class Contrastive(Criterion):
         coldest: the lowest temperature.
     """
 
+    takes_decoys = True
+
     def __init__(
         self, audio: int, params: int, dim: int = 128, temperature: float = 0.07, coldest: float = 0.01
     ) -> None:
@@ -117,9 +125,10 @@ class Contrastive(Criterion):
     def patch(self, z: Vector) -> Vector:
         return F.normalize(self.heads["params"](z).float(), dim=1)
 
-    def forward(self, audio: Vector, params: Vector) -> dict[str, Tensor]:
+    def forward(self, audio: Vector, params: Vector, decoys: Vector | None = None) -> dict[str, Tensor]:
         temperature = self.log_temperature.exp().clamp(min=self.coldest)
-        loss = info_nce(gather(self.sound(audio)), gather(self.patch(params)), temperature)
+        others = None if decoys is None else gather(self.patch(decoys))
+        loss = info_nce(gather(self.sound(audio)), gather(self.patch(params)), temperature, others)
         return {"loss": loss, "temperature": temperature.detach()}
 
 
@@ -160,7 +169,7 @@ class Prediction(Criterion):
     def patch(self, z: Vector) -> Vector:
         return self.to_audio(z).float()
 
-    def forward(self, audio: Vector, params: Vector) -> dict[str, Tensor]:
+    def forward(self, audio: Vector, params: Vector, decoys: Vector | None = None) -> dict[str, Tensor]:
         forth, back = gather(self.to_params(audio).float()), gather(self.patch(params))
         a, p = gather(audio.float()), gather(params.float())
         prediction = F.mse_loss(forth, p.detach()) + F.mse_loss(back, a.detach())
@@ -182,6 +191,12 @@ class Joint(Objective):
         criterion: makes the criterion, from the sizes of the two encoders' vectors.
         start: path of a checkpoint with whose encoder's weights a training begins; whatever objective learned them.
         frozen: whether the sounds' encoder stays as it is: its weights, and the statistics of its batch normalisation.
+        decoys: random parameters that a step adds to those of the batch. They need no rendering, so they are cheap.
+        near: copies of the batch's parameters that a step adds, each with a few parameters drawn anew.
+        moved: share of the parameters of a near copy that are drawn anew.
+
+    Raises:
+        UsageError: the criterion cannot use decoys.
     """
 
     def __init__(
@@ -192,11 +207,17 @@ class Joint(Objective):
         criterion: Callable[[int, int], Criterion],
         start: str = "",
         frozen: bool = False,
+        decoys: int = 0,
+        near: int = 0,
+        moved: float = 0.05,
     ) -> None:
         super().__init__()
         self.encoder, self.params, self.start, self.frozen = audio, params(spec), start, frozen
+        self.decoys, self.near, self.moved = decoys, near, moved
         self.encoder.requires_grad_(not frozen)
         self.criterion = criterion(audio.dim, self.params.dim)
+        if (decoys or near) and not self.criterion.takes_decoys:
+            raise UsageError("Only the contrastive criterion learns from decoys: leave `decoys` and `near` at 0.")
 
     def sound(self, audio: Audio) -> Vector:
         """Sounds as points of the joint space."""
@@ -207,7 +228,15 @@ class Joint(Objective):
         return self.criterion.patch(self.params(params))
 
     def loss(self, batch: Batch, player: str) -> dict[str, Tensor]:
-        return self.criterion(self._encode(batch.audio), self.params(batch.params))
+        others = self.params(self._others(batch.params)) if self.decoys or self.near else None
+        return self.criterion(self._encode(batch.audio), self.params(batch.params), others)
+
+    def _others(self, params: Params) -> Params:
+        """Parameters of no sound of the batch: random ones, and copies with a few drawn anew."""
+        copies = params.repeat(self.near, 1)
+        anew = torch.rand_like(copies) < self.moved
+        random = torch.rand(self.decoys, params.shape[1], device=params.device)
+        return torch.cat([random, torch.where(anew, torch.rand_like(copies), copies)])
 
     def _encode(self, audio: Audio) -> Vector:
         if self.frozen:

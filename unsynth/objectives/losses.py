@@ -35,15 +35,16 @@ def invariance_term(a: Vector, b: Vector) -> Scalar:
     return F.mse_loss(a, b)
 
 
-def info_nce(a: Vector, b: Vector, temperature: Tensor | float) -> Scalar:
+def info_nce(a: Vector, b: Vector, temperature: Tensor | float, decoys: Vector | None = None) -> Scalar:
     """Symmetric cross-entropy of finding each row's partner among all rows, by cosine similarity over ``temperature``.
 
     Source: Radford et al., "Learning Transferable Visual Models From Natural Language Supervision",
-    https://arxiv.org/abs/2103.00020, figure 3.
+    https://arxiv.org/abs/2103.00020, figure 3. The rows of ``a`` must tell theirs from ``decoys`` too, which have none.
     """
-    logits = F.normalize(a, dim=1) @ F.normalize(b, dim=1).T / temperature
+    a, b = F.normalize(a, dim=1), F.normalize(b, dim=1)
+    there = a @ (b if decoys is None else torch.cat([b, F.normalize(decoys, dim=1)])).T / temperature
     partner = torch.arange(len(a), device=a.device)
-    return (F.cross_entropy(logits, partner) + F.cross_entropy(logits.T, partner)) / 2
+    return (F.cross_entropy(there, partner) + F.cross_entropy(there[:, : len(b)].T, partner)) / 2
 
 
 def epps_pulley(x: Float[Tensor, "batch slice"], points: int = 17, reach: float = 5.0) -> Float[Tensor, " slice"]:

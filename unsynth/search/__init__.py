@@ -27,7 +27,7 @@ def _retrieve(synth: Synth, seed: int) -> Search:
 
 
 def _start(synth: Synth, seed: int) -> Search:
-    """Retrieval where there is an index of the synth, else the best of random patches for a while.
+    """Search in the joint space where there is one of the synth, else retrieval, else the best of random patches.
 
     An index holds uniform patches; a prior is better than those.
     """
@@ -36,17 +36,32 @@ def _start(synth: Synth, seed: int) -> Search:
     from unsynth.search.index import name_of
     from unsynth.search.sample import Sample
 
+    if installed(f"{synth.name}-space").is_file():
+        return _embedding(synth, seed)
     indexed = synth.name not in PRIORS and installed(name_of(synth)).is_file()
     return _retrieve(synth, seed) if indexed else Sample(seed=seed, batch=32, until=0.75)
 
 
 def _embedding(synth: Synth, seed: int) -> Search:
+    from unsynth.checkpoint import installed
     from unsynth.search.embedding import Embedding, feature
-    from unsynth.search.index import best_index
+    from unsynth.search.index import best_index, name_of
     from unsynth.space import best_space
 
     space = best_space(synth)
-    return Embedding(space, best_index(synth, feature(space)), seed=seed)
+    indexed = installed(name_of(synth, feature(space))).is_file()
+    return Embedding(space, best_index(synth, feature(space)) if indexed else None, seed=seed)
+
+
+def _drawn(kind: str) -> Callable[[Synth, int], Search]:
+    def made(synth: Synth, seed: int) -> Search:
+        from unsynth.checkpoint import installed
+        from unsynth.recipe import restored
+        from unsynth.search.draw import Draw
+
+        return Draw(restored(installed(f"{synth.name}-{kind}"), synth), seed=seed)
+
+    return made
 
 
 def _chain(synth: Synth, seed: int) -> Search:
@@ -82,6 +97,8 @@ def _gradient(synth: Synth, seed: int) -> Search:
 METHODS: dict[str, Callable[[Synth, int], Search]] = {
     "chain": _chain,
     "embedding": _embedding,
+    "flow": _drawn("flow"),
+    "regression": _drawn("regression"),
     "retrieve": _retrieve,
     "refine": _refine,
     "genetic": _genetic,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from unsynth.base import Estimator, Problem, Search, Solution
+from unsynth.base import Estimator, Objective, PatchError, Problem, Search, Solution
 
 
 class Draw(Search):
@@ -14,9 +14,14 @@ class Draw(Search):
         estimator: draws parameters, in ``eval()``.
         count: how many draws.
         seed: of the draws.
+
+    Raises:
+        PatchError: the model cannot draw parameters.
     """
 
-    def __init__(self, estimator: Estimator, count: int = 64, seed: int = 0) -> None:
+    def __init__(self, estimator: Objective, count: int = 64, seed: int = 0) -> None:
+        if not isinstance(estimator, Estimator):
+            raise PatchError("The model is no estimator of parameters; train one with `unsynth pretrain`.")
         self.estimator, self.count, self.seed = estimator, count, seed
 
     def __call__(self, problem: Problem, start: Solution) -> Solution:

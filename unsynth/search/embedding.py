@@ -22,7 +22,8 @@ class Embedding(Search):
     Args:
         space: the joint space.
         index: sounds to start from, indexed by their points in this space; random parameters where None.
-        population: members of the evolution.
+        drawn: how many random parameters, of which the nearest are the start.
+        population: members of the evolution, at least ``rendered``.
         generations: of the evolution.
         polished: how many of the best go through gradient descent.
         steps: of the gradient descent (Adam, cosine to zero).
@@ -35,15 +36,17 @@ class Embedding(Search):
         self,
         space: JointSpace,
         index: Index | None = None,
+        drawn: int = 4096,
         population: int = 64,
-        generations: int = 16,
+        generations: int = 32,
         polished: int = 16,
-        steps: int = 60,
-        lr: float = 0.02,
+        steps: int = 30,
+        lr: float = 0.005,
         rendered: int = 64,
         seed: int = 0,
     ) -> None:
-        self.space, self.index, self.population, self.generations = space, index, population, generations
+        self.space, self.index, self.drawn = space, index, drawn
+        self.population, self.generations = max(population, rendered), generations
         self.polished, self.steps, self.lr, self.rendered, self.seed = polished, steps, lr, rendered, seed
 
     def __call__(self, problem: Problem, start: Solution) -> Solution:
@@ -51,7 +54,7 @@ class Embedding(Search):
         return start.join(Solution(found, problem.evaluate(found))).best(problem.keep)
 
     def nearest(self, problem: Problem) -> Params:
-        """The candidates of every stage that are nearest by the joint space, nearest first."""
+        """The candidates that are nearest by the joint space, nearest first."""
         generator = torch.Generator().manual_seed(self.seed)
         point = self.space.sounds(problem.target)
         params = self._starts(problem, generator)
@@ -64,12 +67,12 @@ class Embedding(Search):
         categorical = torch.tensor([p.kind == "categorical" for p in problem.synth.spec.params])
         evolved = Jade(categorical)(judge, begun.best(self.population), self.generations, generator)
         polished = self._descend(point, evolved.best(self.polished).params)
-        everything = evolved.join(Solution(polished, judge(polished))).join(begun)
-        return everything.best(self.rendered).params
+        found = torch.cat([evolved.params, polished]).unique(dim=0)
+        return Solution(found, judge(found)).best(self.rendered).params
 
     def _starts(self, problem: Problem, generator: torch.Generator) -> Params:
         if self.index is None:
-            return torch.rand(self.population, len(problem.synth.spec), generator=generator)
+            return torch.rand(self.drawn, len(problem.synth.spec), generator=generator)
         return params_of(self.index.nearest(problem.target, self.population), problem.synth.spec)
 
     def _descend(self, point: torch.Tensor, params: Params) -> Params:
