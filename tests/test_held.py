@@ -6,7 +6,7 @@ from commands import EXAMPLE
 from toy import Toy
 
 from unsynth import match
-from unsynth.base import Budget, Problem, Solution, UsageError
+from unsynth.base import Budget, NotFoundError, Problem, Solution, UsageError
 from unsynth.search import METHODS, method
 from unsynth.search.genetic import Genetic
 from unsynth.search.held import Held
@@ -17,6 +17,7 @@ from unsynth.synths import synth
 
 ROW = torch.tensor([0.3, 0.8, 0.5])
 VOICE = synth("voice")
+MADE_FOR_A_SYNTH = ("retrieve", "embedding", "flow", "regression")  # models and indexes of other parameters
 
 
 def held_problem(renders, names=("frequency",)):
@@ -39,12 +40,18 @@ def test_gradients_reach_the_free_parameters():
     assert free.grad[0, 0] > 0
 
 
-@pytest.mark.parametrize("name", [name for name in METHODS if name not in ("retrieve", "embedding")])
+@pytest.mark.parametrize("name", [name for name in METHODS if name not in MADE_FOR_A_SYNTH])
 def test_searches_know_the_free_parameters_only(name):
     problem = held_problem(renders=64)
     found = method(name, problem.synth, 0)(problem, Solution(torch.empty(0, 2), torch.empty(0)))
     assert found.params.shape[1] == 2
     assert torch.isfinite(found.distances.min())
+
+
+@pytest.mark.parametrize("name", MADE_FOR_A_SYNTH)
+def test_models_and_indexes_of_all_parameters_are_not_used(name):
+    with pytest.raises(NotFoundError):
+        method(name, held_problem(renders=1).synth, 0)
 
 
 def test_holding_everything_or_nothing_known_is_refused():
