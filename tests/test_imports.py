@@ -14,7 +14,7 @@ ROWS = (
     "space",
     "objectives estimators search",
     "trainer",
-    "train report",
+    "train report candidates",
     "match calibration recall",
     "batch evaluate doctor display arguments check instruments",
     "downstream",

@@ -11,7 +11,7 @@ from unsynth.search import METHODS, method
 from unsynth.search.chain import Chain
 from unsynth.search.diverse import Alternatives, diverse
 from unsynth.search.evolve import Evolve
-from unsynth.search.genetic import Genetic, modules_of, reflect, survivors
+from unsynth.search.genetic import Genetic, modules_of, mutate, reflect, survivors
 from unsynth.search.gradient import Gradient
 from unsynth.search.objective import MatchDistance, SpectralDistance
 from unsynth.search.sample import Sample
@@ -133,7 +133,7 @@ def test_reflect_folds_into_the_unit_interval():
 
 def test_mutations_stay_in_the_unit_interval_and_move_few():
     patches = torch.rand(200, 78, generator=torch.Generator().manual_seed(0)).round()  # on the edges
-    mutants = Genetic(moved=0.04)._mutate(patches, 0.5, torch.Generator().manual_seed(1))
+    mutants = mutate(patches, 0.04, 0.5, torch.Generator().manual_seed(1))
     assert mutants.min() >= 0
     assert mutants.max() <= 1
     moved = (mutants != patches).sum(1)

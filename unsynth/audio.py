@@ -1,8 +1,4 @@
-"""Sound files: the only module that reads or writes them.
-
-Inside the package a sound is a mono float32 tensor at the synth's rate; this module turns anything else into that, or
-says in one sentence why it cannot. Decoding is libsndfile's (through soundfile), resampling is soxr's.
-"""
+"""Sound files: the only module that reads or writes them. libsndfile decodes, soxr resamples to mono float32."""
 
 from __future__ import annotations
 
@@ -92,6 +88,12 @@ def read(path: str | Path, rate: int, seconds: float = 10.0) -> Float[Tensor, " 
     if not RATES[0] <= rate_in <= RATES[1]:
         raise UnreadableError(f"{path} claims a sample rate of {rate_in} Hz and must be damaged; export it again.")
     return _load(str(path), lambda: _file_blocks(path), rate_in, rate, seconds)
+
+
+def duration(path: str | Path) -> float:
+    """Seconds that a file lasts by its header; errors as of :func:`read`."""
+    with _opened(Path(path)) as file:
+        return file.frames / max(1, file.samplerate)
 
 
 def from_array(
@@ -258,14 +260,15 @@ def match_level(
 
 
 def write(path: str | Path, sound: Float[Tensor, " time"], rate: int) -> None:
-    """Write a wav: 24 bits where ``sound`` stays within full scale, else float32, so that nothing clips.
+    """Write a wav: 24 bits where ``sound`` is within full scale, else float32. Errors as of :func:`write_bytes`."""
+    write_bytes(path, wav(sound, rate))
 
-    Raises OutputError as :func:`write_bytes` does.
-    """
-    subtype = "PCM_24" if bool((sound.abs() <= 1).all()) else "FLOAT"
-    wav = io.BytesIO()
-    soundfile.write(wav, sound.detach().cpu().numpy(), rate, format="WAV", subtype=subtype)
-    write_bytes(path, wav.getvalue())
+
+def wav(sound: Float[Tensor, " time"], rate: int) -> bytes:
+    """The content of the file that :func:`write` writes."""
+    subtype, file = "PCM_24" if bool((sound.abs() <= 1).all()) else "FLOAT", io.BytesIO()
+    soundfile.write(file, sound.detach().cpu().numpy(), rate, format="WAV", subtype=subtype)
+    return file.getvalue()
 
 
 def write_text(path: str | Path, text: str) -> None:

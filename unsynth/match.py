@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -14,37 +14,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from unsynth import __version__, audio, distances, report
-from unsynth.base import Budget, OutputError, Problem, Search, Solution, Synth, UsageError
+from unsynth import __version__, audio, report
+from unsynth.base import Budget, OutputError, Params, Problem, Search, Solution, Synth, UsageError
+from unsynth.candidates import Candidate, of
 from unsynth.native import torch_on_one_thread
 from unsynth.params import ParamSpec
 from unsynth.presets import export_of, patch
 from unsynth.search import method as method_of
-from unsynth.search.diverse import diverse
+from unsynth.search.held import Held
 from unsynth.search.objective import MatchDistance
 from unsynth.sounds import ids
 from unsynth.synths import synth as synth_of
-
-
-@dataclass
-class Candidate:
-    """One patch that sounds like the target.
-
-    Args:
-        params: unit-interval parameters, shape ``(param,)``.
-        noise: the noise row (a sound id) it was rendered with.
-        audio: the rendered sound at the target's level, shape ``(time,)``.
-        gain_db: decibels from the synth's own output to that level.
-        distance: what the search minimised.
-        metrics: named scores, such as ``MSS``.
-    """
-
-    params: Float[Tensor, " param"]
-    noise: int
-    audio: Float[Tensor, " time"]
-    gain_db: float
-    distance: float
-    metrics: dict[str, float]
 
 
 @dataclass
@@ -130,9 +110,11 @@ def match(
     rate: int | None = None,
     *,
     synth: str = "voice",
-    method: str = "chain",
+    method: str | Search = "chain",
     budget: float | Budget = 10.0,
     candidates: int = 4,
+    start: Params | None = None,
+    held: Sequence[str] = (),
     seed: int = 0,
     device: str = "auto",
     name: str | None = None,
@@ -144,9 +126,11 @@ def match(
         sound: a sound file, or samples as in :func:`unsynth.audio.from_array`.
         rate: Hz, of samples; a file knows its own.
         synth: the synth to find a patch for, one of ``unsynth.SYNTHS``.
-        method: the search, one of ``unsynth.search.METHODS``.
+        method: one of ``unsynth.search.METHODS``, or a search.
         budget: seconds, or a :class:`Budget`. With a budget of renders alone, the same seed gives the same result.
         candidates: how many patches to return at most.
+        start: patches of the synth to go on from, ``(batch, param)``.
+        held: names of parameters that all candidates have as the first row of ``start`` has them.
         seed: seed of the search.
         device: ``auto`` (an NVIDIA GPU where there is one), ``cpu`` or ``cuda``.
         name: what to call the target; the name of the file where None.
@@ -159,17 +143,17 @@ def match(
     """
     instrument, limit = synth_of(synth), as_budget(budget)
     _check(candidates, seed)
+    played, first = _started(instrument, start, held)
+    search = method if isinstance(method, Search) else method_of(method, played, seed)
     target = _target(sound, rate, instrument)
-    problem = Problem(
-        instrument, target[None], MatchDistance(target[None]), limit, on_progress, device=as_device(device)
-    )
-    found, interrupted = _search(problem, method_of(method, instrument, seed))
+    problem = Problem(played, target[None], MatchDistance(target[None]), limit, on_progress, device=as_device(device))
+    found, interrupted = _search(problem, search, first)
     return Match(
         name=name or (Path(sound).name if isinstance(sound, str | Path) else "sound"),
         spec=instrument.spec,
         rate=instrument.rate,
         target=target,
-        candidates=_candidates(instrument, diverse(instrument, found, candidates), target),
+        candidates=of(problem, found, candidates),
         curve=problem.curve,
         seconds=problem.seconds,
         renders=problem.renders,
@@ -234,27 +218,23 @@ def _target(sound: Any, rate: int | None, synth: Synth) -> Float[Tensor, " time"
     return audio.fit(read, synth.rate, round(synth.rate * synth.seconds))
 
 
-def _candidates(synth: Synth, found: Solution, target: Float[Tensor, " time"]) -> list[Candidate]:
-    params = synth.spec.snap(found.params.cpu())
-    sounds, gains = audio.match_level(synth.render(found.params).cpu(), target)
-    scores = distances.metrics(target[None], sounds)
-    return [
-        Candidate(
-            params=params[i],
-            noise=0,
-            audio=sounds[i],
-            gain_db=gains[i].item(),
-            distance=found.distances[i].item(),
-            metrics={name: values[i].item() for name, values in scores.items()},
-        )
-        for i in range(len(found.params))
-    ]
+def _started(synth: Synth, start: Params | None, held: Sequence[str]) -> tuple[Synth, Params]:
+    """What the search plays, and the patches that it goes on from."""
+    if start is None and held:
+        raise UsageError("Parameters can only be held where a patch to start from says at which values.")
+    if start is None:
+        return synth, torch.empty(0, len(synth.spec))
+    if start.ndim != 2 or start.shape[1] != len(synth.spec) or not ((start >= 0) & (start <= 1)).all():
+        raise UsageError(f"Patches to start from are rows of {len(synth.spec)} parameters from 0 to 1.")
+    played = Held(synth, start[0], held) if held else synth
+    return played, start[:, played.free] if isinstance(played, Held) else start
 
 
-def _search(problem: Problem, search: Search) -> tuple[Solution, bool]:
+def _search(problem: Problem, search: Search, start: Params) -> tuple[Solution, bool]:
     """What the search finds with the budget of ``problem``, and whether Ctrl-C came first."""
     try:
         with torch_on_one_thread():
+            problem.evaluate(start)
             return search(problem, problem.elite).join(problem.elite), False
     except KeyboardInterrupt:
         if not len(problem.elite.params):

@@ -67,7 +67,13 @@ def stems(rank: int) -> tuple[str, str]:
 
 
 def levelled(sounds: list[Float[Tensor, " time"]], rate: int, peak: float = 0.9) -> Sounds:
-    """The sounds, padded to one length and as loud as the first; the loudest sample of all is at ``peak``.
+    """The sounds as :func:`as_loud` has them; the loudest sample of all is at ``peak``."""
+    rows = as_loud(sounds, rate)
+    return rows * (peak / rows.abs().max().clamp(min=SILENT))
+
+
+def as_loud(sounds: list[Float[Tensor, " time"]], rate: int) -> Sounds:
+    """The sounds, padded to one length and as loud as the first.
 
     Loudness is K-weighted over the whole sound, without gate. Source: Recommendation ITU-R BS.1770-4, annex 1, tables
     1 and 2, https://www.itu.int/rec/R-REC-BS.1770 (the responses of its two filters multiply the spectrum).
@@ -78,8 +84,7 @@ def levelled(sounds: list[Float[Tensor, " time"]], rate: int, peak: float = 0.9)
     energy = (torch.fft.rfft(rows.double()).abs().square() * _k_weights(length, rate)).sum(1)
     audible = energy > SILENT * energy.max()
     gains = torch.where(audible & audible[0], (energy[0] / energy).sqrt(), 1.0).float()
-    rows = rows * gains[:, None]
-    return rows * (peak / rows.abs().max().clamp(min=SILENT))
+    return rows * gains[:, None]
 
 
 def spectrograms(

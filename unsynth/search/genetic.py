@@ -64,7 +64,7 @@ class Genetic(Search):
                 found, lines = found.join(lines), lines.best(self._followed(used))
             which = (born + torch.arange(self.children)) % len(lines.params)
             children = self._cross(lines.params, which, modules, generator)
-            children = self._mutate(children, self.step * self.cooled**used, generator)
+            children = mutate(children, self.moved, self.step * self.cooled**used, generator)
             lines = survivors(lines, Solution(children, problem.evaluate(children)), which)
             born += self.children
         return found.join(lines).best(problem.keep)
@@ -80,16 +80,18 @@ class Genetic(Search):
         module = modules[torch.randint(len(modules), (count, 1), generator=generator)]
         return torch.where(crossed & (modules == module), given, kept)
 
-    def _mutate(self, params: Params, step: float, generator: torch.Generator) -> Params:
-        count, width = params.shape
 
-        def spread() -> Float[Tensor, "batch 1"]:
-            return torch.randn(count, 1, generator=generator).exp()
+def mutate(params: Params, moved: float, step: float, generator: torch.Generator) -> Params:
+    """Sparse mutations of each row; ``moved`` and ``step`` as of :class:`Genetic`."""
+    count, width = params.shape
 
-        moved: Bool[Tensor, "batch param"] = torch.rand(count, width, generator=generator) < self.moved * spread()
-        moved[torch.arange(count), torch.randint(width, (count,), generator=generator)] = True
-        moves = step * spread() * torch.randn(count, width, generator=generator)
-        return reflect(params + moved * moves)
+    def spread() -> Float[Tensor, "batch 1"]:
+        return torch.randn(count, 1, generator=generator).exp()
+
+    chosen: Bool[Tensor, "batch param"] = torch.rand(count, width, generator=generator) < moved * spread()
+    chosen[torch.arange(count), torch.randint(width, (count,), generator=generator)] = True
+    moves = step * spread() * torch.randn(count, width, generator=generator)
+    return reflect(params + chosen * moves)
 
 
 def modules_of(spec: ParamSpec) -> Modules:

@@ -1,0 +1,71 @@
+"""Candidates: what a search found, as sounds at the target's level with their scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+from unsynth import audio, distances
+from unsynth.base import Audio, Params, Problem, Solution, Synth
+from unsynth.search.diverse import diverse
+from unsynth.search.held import Held
+from unsynth.search.objective import MatchDistance
+
+
+@dataclass
+class Candidate:
+    """One patch that sounds like the target.
+
+    Args:
+        params: unit-interval parameters, shape ``(param,)``.
+        noise: the noise row (a sound id) it was rendered with.
+        audio: the rendered sound at the target's level, shape ``(time,)``.
+        gain_db: decibels from the synth's own output to that level.
+        distance: what the search minimised.
+        metrics: named scores, such as ``MSS``.
+    """
+
+    params: Float[Tensor, " param"]
+    noise: int
+    audio: Float[Tensor, " time"]
+    gain_db: float
+    distance: float
+    metrics: dict[str, float]
+
+
+def of(problem: Problem, found: Solution, count: int) -> list[Candidate]:
+    """The best of ``found`` and those that sound different from it, best first; with the held parameters too.
+
+    In ``on_progress`` of :func:`unsynth.match.match`, ``problem.elite`` is what was found by then.
+    """
+    chosen = diverse(problem.synth, found, count)
+    params = problem.synth.spec.snap(chosen.params.cpu())
+    full = problem.synth.full(params) if isinstance(problem.synth, Held) else params
+    return _measured(problem.target[0], problem.synth.render(chosen.params), Solution(full, chosen.distances))
+
+
+def audition(synth: Synth, target: Float[Tensor, " time"], params: Params) -> list[Candidate]:
+    """Patches as candidates for a target, in their own order, without any search.
+
+    Shape: ``(time,)`` and ``(batch, param)`` in.
+    """
+    sounds = synth.render(params)
+    return _measured(target, sounds, Solution(params, MatchDistance(target[None])(sounds)))
+
+
+def _measured(target: Float[Tensor, " time"], sounds: Audio, found: Solution) -> list[Candidate]:
+    levelled, gains = audio.match_level(sounds.cpu(), target)
+    scores = distances.metrics(target[None], levelled)
+    return [
+        Candidate(
+            params=found.params[i],
+            noise=0,
+            audio=levelled[i],
+            gain_db=gains[i].item(),
+            distance=found.distances[i].item(),
+            metrics={name: values[i].item() for name, values in scores.items()},
+        )
+        for i in range(len(found.params))
+    ]
