@@ -1,6 +1,8 @@
 """Search in a joint space: JADE on known functions, the search on a space that is exact, checkpoints of a small one."""
 
+import dataclasses
 import math
+import time
 
 import pytest
 import torch
@@ -104,6 +106,15 @@ def test_evolution_and_descent_each_come_nearer(problem):
 def test_the_search_is_never_worse_than_its_start(problem):
     found = Embedding(ExactSpace(), generations=0, steps=0)(problem, Solution(TRUTH, torch.zeros(1)))
     assert torch.equal(found.params[0], TRUTH[0])
+
+
+def test_the_search_leaves_half_of_its_time_for_rendering(problem):
+    patient = dataclasses.replace(problem.budget, renders=None, seconds=1e-6)
+    hurried = Problem(problem.synth, problem.target, problem.distance, patient)
+    begun = time.perf_counter()
+    found = Embedding(ExactSpace(), generations=10**6, steps=10**6).nearest(hurried)
+    assert time.perf_counter() - begun < 5
+    assert len(found) == 64
 
 
 def test_the_same_seed_gives_the_same_candidates(problem):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "unsynth"
 ROWS = (
-    "errors native",
+    "errors native folders",
     "params",
     "base audio distributed",
     "synths frontends distances",
@@ -15,8 +15,12 @@ ROWS = (
     "objectives estimators search",
     "trainer",
     "train report candidates",
-    "match calibration",
-    "batch evaluate doctor display arguments",
+    "match calibration recall",
+    "batch evaluate doctor display arguments check instruments",
+    "downstream",
+    "study",
+    "study_table",
+    "cli_train",
     "cli web",
     "__main__",
 )

@@ -1,5 +1,7 @@
 """The index: finds sounds by themselves, holds training sounds only, resumes, refuses what is not one."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -79,3 +81,68 @@ def test_the_shipped_index_keeps_its_promises():
     near = index.nearest(VOICE.render(params_of(target, VOICE.spec), target), 64)
     assert 123 in near.tolist()
     assert torch.all(is_train(near))
+
+
+def synthetic(count, seed, dim=64, rank=12):
+    """Codes like those of sounds: on a curved surface of few dimensions, with less spread in the later ones."""
+    fixed, drawn = torch.Generator().manual_seed(9), torch.Generator().manual_seed(seed)
+    inner, outer = torch.randn(rank, 2 * dim, generator=fixed), torch.randn(2 * dim, dim, generator=fixed)
+    points = torch.sin((2 * torch.rand(count, rank, generator=drawn) - 1) @ inner) @ outer / (2 * dim) ** 0.5
+    return (45 * points * 0.94 ** torch.arange(dim)).round().clamp(-127, 127).to(torch.int8)
+
+
+@pytest.fixture
+def large(tmp_path):
+    """An index of points, which are their own features, in a file."""
+    unit = ix.Projection(torch.zeros(64), torch.eye(64), torch.ones(64))
+    made = ix.Index(unit, synthetic(20_000, 0), VOICE.spec.hash, ix.Feature("points", lambda points: points))
+    return tmp_path / "large.safetensors", made
+
+
+def test_exact_search_is_that_of_all_distances(large):
+    _, index = large
+    for query in synthetic(5, 1).float():
+        expected = (index.codes.double() - query.double()).square().sum(1)
+        found = expected[index.exact(query, 20)]
+        assert torch.equal(found, expected.sort().values[:20])
+
+
+def test_a_large_index_is_searched_through_lists_that_miss_little(large):
+    pytest.importorskip("faiss", reason="needs faiss-cpu")
+    path, index = large
+    index.save(path, exact_up_to=1000)
+    read = ix.Index.load(path, VOICE, index.feature)
+    assert read.lists
+    queries = synthetic(40, 1).float()
+    shares = []
+    for query in queries:
+        exact, found = index.exact(query, 50).tolist(), read.lists.nearest(query, 50).tolist()
+        shares.append(len({*exact} & {*found}) / 50)
+    assert sum(shares) / len(shares) > 0.9
+    assert torch.equal(read.nearest(index.codes[7:8].float(), 1), train_ids(7, 1))
+    assert len(read.lists.nearest(queries[0], 30_000)) <= 20_000
+
+
+def test_without_faiss_or_with_few_sounds_search_stays_exact(large, monkeypatch):
+    path, index = large
+    index.save(path)
+    assert not ix.lists_of(path).exists()
+    monkeypatch.setattr(ix.ivf, "find_spec", lambda name: None)
+    index.save(path, exact_up_to=1000)
+    assert not ix.lists_of(path).exists()
+    ix.lists_of(path).write_bytes(b"of a machine with FAISS")
+    read = ix.Index.load(path, VOICE, index.feature)
+    assert read.lists is None
+    query = synthetic(1, 1).float()
+    assert torch.equal(read.nearest(query, 9), train_ids(0, 20_000)[index.exact(query[0], 9)])
+
+
+def test_lists_that_are_damaged_or_of_another_index_are_refused(large):
+    pytest.importorskip("faiss", reason="needs faiss-cpu")
+    path, index = large
+    index.save(path, exact_up_to=1000)
+    replace(index, codes=index.codes[:5000]).save(path.with_name("other.safetensors"), exact_up_to=1000)
+    for content in (path.with_name("other.ivf").read_bytes(), b"no lists"):
+        ix.lists_of(path).write_bytes(content)
+        with pytest.raises(PatchError, match="index build"):
+            ix.Index.load(path, VOICE, index.feature)

@@ -6,6 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "bench"))
 
+import pytest  # noqa: E402
 import tables  # noqa: E402
 
 
@@ -22,3 +23,8 @@ def test_tables_name_the_budget_the_machine_and_the_command():
             assert "seconds" in head
             assert "cores" in head
             assert "`unsynth evaluate" in head
+
+
+@pytest.mark.skipif(not tables.STUDY.is_file(), reason="the study has not been run for this version")
+def test_the_page_of_the_study_is_of_todays_results():
+    assert (ROOT / "docs" / "study.md").read_text() == tables.study()

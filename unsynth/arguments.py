@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, get_type_hints
 
 from docstring_parser import parse as parse_docstring
 from jsonargparse import ArgumentError, ArgumentParser
@@ -34,7 +34,10 @@ def parse(argv: Sequence[str], table: Mapping[str, Callable[..., None]]) -> tupl
 
 
 def parser(command: Callable[..., None]) -> ArgumentParser:
-    """Parameters before the star are positional (a list takes one or more), the others are options, bools are flags."""
+    """Parameters before the star are positional (a list takes one or more), the others are options, bools are flags.
+
+    Options have dashes where the names of parameters have underscores.
+    """
     told = parse_docstring(command.__doc__ or "")
     texts = {param.arg_name: param.description for param in told.params}
     description = "\n\n".join(filter(None, (told.short_description, told.long_description)))
@@ -45,7 +48,11 @@ def parser(command: Callable[..., None]) -> ArgumentParser:
         made.add_argument(name, nargs=nargs, type=str, metavar=name.upper(), help=texts[name])
     flags = [p.name for p in parameters if p.annotation == "bool"]
     lists = [p.name for p in parameters if p.annotation == "list[str] | None"]
-    made.add_function_arguments(command, as_group=False, skip={*places, *flags, *lists})
+    dashed = [p.name for p in parameters if "_" in p.name and p.name not in (*places, *flags, *lists)]
+    made.add_function_arguments(command, as_group=False, skip={*places, *flags, *lists, *dashed})
+    for name in dashed:
+        kind, default = get_type_hints(command)[name], inspect.signature(command).parameters[name].default
+        made.add_argument(f"--{name.replace('_', '-')}", type=kind, default=default, help=texts[name])
     for name in lists:
         made.add_argument(f"--{name}", nargs="+", type=str, action="extend", help=texts[name])
     for name in flags:

@@ -10,7 +10,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import final
 
 import torch
 from jaxtyping import Float, Int64
@@ -56,7 +56,7 @@ Vector = Float[Tensor, "batch dim"]
 class Synth(ABC):
     """A function from parameters to audio. Stateless: same params and noise rows in, same audio out."""
 
-    name: ClassVar[str]
+    name: str
     spec: ParamSpec
     rate: int
     seconds: float

@@ -16,16 +16,11 @@ from torch import Tensor, nn
 
 from unsynth import __version__
 from unsynth.base import NotFoundError, OutputError, PatchError
+from unsynth.folders import data_folder
 
 FORMAT = "unsynth.checkpoint/1"
 ENCODER = "encoder."
 SHIPPED = Path(__file__).parent / "weights"
-OWN = "UNSYNTH_DATA"  # environment variable: folder of the indexes, models and presets that this user has
-
-
-def data_folder() -> Path:
-    """Where this user keeps what searches use: $UNSYNTH_DATA, or ~/.local/share/unsynth."""
-    return Path(os.environ.get(OWN) or Path.home() / ".local" / "share" / "unsynth")
 
 
 def own(name: str) -> Path:
@@ -78,6 +73,12 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if facts is None or metadata.get("crc32", _checksum(tensors)) != _checksum(tensors):
         raise PatchError(f"{path} is damaged; copy it again or train it again.")
     return tensors, facts
+
+
+def halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Matrices and filters in half precision, where they fit into it; biases, norms and counters as they are."""
+    small = {name: x.half() for name, x in tensors.items() if x.ndim > 1 and x.is_floating_point()}
+    return {**tensors, **{name: x for name, x in small.items() if x.isfinite().all()}}
 
 
 def located(name: str) -> Path:

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from unsynth import arguments
+from unsynth.cli_train import export_model, pretrain_encoder, study_recipes
 from unsynth.errors import BatchError, UnsynthError, UsageError
+from unsynth.instruments import synths
 
 INTERRUPTED = 130  # 128 and the number of the signal that Ctrl-C sends, as shells have it
 BROKEN_PIPE = 141
@@ -42,7 +44,7 @@ def match_sounds(
 
     Args:
         sound_or_folder: wav, flac, ogg, mp3, aiff ... files, or folders of them.
-        synth: the synth to find patches for (`unsynth synths` lists them).
+        synth: the synth to find patches for (`unsynth synths` lists them), or plugin:PATH.vst3.
         method: how to search: chain, embedding, flow, regression, retrieve, refine, genetic, evolve, gradient or
             random.
         out: folder for the results.
@@ -131,26 +133,6 @@ def _dx7(path: Path, voice: int | None, note: int, velocity: int, length: float)
     return name, synth_of("dexed").render(to_params([voices[number - 1]], note, velocity, length))[0]
 
 
-def synths(name: str | None = None) -> None:
-    """List the synths, or the parameters of one.
-
-    Args:
-        name: the synth whose parameters to list.
-    """
-    from unsynth.synths import SYNTHS
-    from unsynth.synths import synth as synth_of
-
-    if name is None:
-        for known in map(synth_of, SYNTHS):
-            print(f"{known.name:12}{len(known.spec)} parameters, {known.seconds:g} s at {known.rate} Hz")
-        return
-    spec = synth_of(name).spec
-    print(f"{'parameter':32}{'lowest':>16}{'middle':>16}{'highest':>16}")
-    human = [spec.to_human(spec.column("low") * 0 + unit).tolist() for unit in (0.0, 0.5, 1.0)]
-    for i, parameter in enumerate(spec.names):
-        print(f"{parameter:32}" + "".join(f"{spec.text(i, values[i]):>16}" for values in human))
-
-
 def doctor(*, json: bool = False) -> None:
     """Check this installation: what there is, what is missing, and the command that mends it.
 
@@ -168,7 +150,9 @@ def index_sounds(
 ) -> None:
     """Build an index of sounds for searches to start from: `unsynth index build`.
 
-    Run it again to go on where it stopped. Where OUT is not given, searches use the new index from then on.
+    Run it again to go on where it stopped. Where OUT is not given, searches use the new index from then on. With more
+    than a million sounds and `pip install 'unsynth[faiss]'`, OUT gets a FAISS file beside it, and a query takes a
+    millisecond.
 
     Args:
         action: build.
@@ -245,54 +229,6 @@ def evaluate_methods(
     print(bench.table(rows))
 
 
-def pretrain_encoder(
-    recipe: str | None = None,
-    *,
-    out: str = "",
-    set: list[str] | None = None,
-    device: str = "auto",
-    devices: int = 1,
-    nodes: int = 1,
-    minutes: float | None = None,
-) -> None:
-    """Train an encoder by a recipe, or go on where the training in OUT stopped.
-
-    Every sound is rendered fresh. OUT gets log.jsonl, model.safetensors and state.safetensors, from which the same
-    command goes on exactly. docs/training.md tells about recipes and many GPUs.
-
-    Args:
-        recipe: a YAML file, such as those in recipes/.
-        out: folder of the training; runs/NAME of the recipe if not given.
-        set: options of the recipe to change, like steps=1000 objective.criterion.dim=64.
-        device: auto, cpu or cuda.
-        devices: processes on each machine (with torchrun or SLURM: those that it started).
-        nodes: machines.
-        minutes: stop, saved, after so long.
-    """
-    from unsynth.distributed import rank
-    from unsynth.recipe import read
-
-    try:
-        from unsynth.train import MODEL, Progress, fit
-    except ModuleNotFoundError as error:
-        raise UsageError("Training needs more packages; `pip install 'unsynth[train]'` adds them.") from error
-    from unsynth.display import Display
-
-    if recipe is None:
-        raise UsageError("Name a recipe to train, such as one of those in recipes/.")
-    folder = Path(out) if out else Path("runs") / Path(recipe).stem
-    what, facts = read(Path(recipe), set or [])
-    limits = {"device": device, "devices": devices, "nodes": nodes, "minutes": minutes}
-    with Display() as display:
-
-        def show(at: Progress) -> None:
-            display.update(folder.name, at.step / at.steps, at.line())
-
-        fit(what, facts, folder, on_progress=show, **limits)
-    if rank() == 0:
-        print(folder / MODEL)
-
-
 def serve_page(
     *,
     host: str = "127.0.0.1",
@@ -331,6 +267,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "synths": synths,
     "index": index_sounds,
     "pretrain": pretrain_encoder,
+    "export-model": export_model,
+    "study": study_recipes,
     "evaluate": evaluate_methods,
     "serve": serve_page,
     "doctor": doctor,

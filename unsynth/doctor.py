@@ -15,7 +15,7 @@ from unsynth.base import UsageError
 from unsynth.checkpoint import installed
 from unsynth.native import instruction_sets, threads
 from unsynth.presets.dexed import banks
-from unsynth.synths import dexed, surge_engine
+from unsynth.synths import dexed, surge_engine, vital
 from unsynth.synths.voice import Voice, available
 
 MEND = {  # what may be missing: (what that means, the command)
@@ -26,6 +26,7 @@ MEND = {  # what may be missing: (what that means, the command)
     "mp3": ("This libsndfile reads no mp3; run", "pip install --upgrade soundfile"),
     "dexed": ("The synth dexed has no engine; run", dexed.INSTALL),
     "surge": ("The synth surge has no engine", surge_engine.INSTALL),
+    "vital": ("The synth vital has no engine; run", vital.INSTALL),
     "index": ("There is no index of sounds, so searches start from random ones; run", "unsynth index build"),
     "space": (
         "There is no joint space, so sounds cannot be searched by embedding; run",
@@ -46,6 +47,7 @@ def examine() -> Json:
         "mp3": "MP3" in formats,
         "dexed": dexed.installed(),
         "surge": bool(_surge()),
+        "vital": vital.installed(),
         **{what: path.is_file() for what, path in files.items()},
     }
     return {
@@ -62,6 +64,7 @@ def examine() -> Json:
         "audio_formats": formats,
         "dexed": version("dexed-py") if dexed.installed() else None,
         "surge": _surge(),
+        "vital": version("vita") if vital.installed() else None,
         "dx7_banks": list(map(str, banks())),
         **{what: str(path) if path.is_file() else None for what, path in files.items()},
         "missing": [{"what": what, "why": MEND[what][0], "fix": MEND[what][1]} for what in MEND if not have[what]],

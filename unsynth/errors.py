@@ -57,3 +57,9 @@ class EngineError(UnsynthError):
     """An engine in a worker process that cannot be started, or fails on a patch again and again."""
 
     exit_code = 9
+
+
+class ContractError(UnsynthError):
+    """A synth that does not do what every synth must (`unsynth synths check`)."""
+
+    exit_code = 10

@@ -19,7 +19,7 @@ from unsynth.base import Budget, OutputError, Params, Problem, Search, Solution,
 from unsynth.candidates import Candidate, of
 from unsynth.native import torch_on_one_thread
 from unsynth.params import ParamSpec
-from unsynth.presets import EXPORTS, patch
+from unsynth.presets import export_of, patch
 from unsynth.search import method as method_of
 from unsynth.search.held import Held
 from unsynth.search.objective import MatchDistance
@@ -101,7 +101,8 @@ class Match:
         """The files that the synth itself reads, by name; none where it has no format of its own."""
         stems = [report.stems(rank)[0] for rank in range(1, len(self.candidates) + 1)]
         params = torch.stack([candidate.params for candidate in self.candidates]).cpu()
-        return EXPORTS[self.synth](self.name, stems, params) if self.synth in EXPORTS else {}
+        export = export_of(self.synth)
+        return export(self.name, stems, params) if export else {}
 
 
 def match(

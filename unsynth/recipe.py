@@ -86,6 +86,16 @@ def read(path: Path, settings: Sequence[str] = ()) -> tuple[Recipe, dict[str, An
         NotFoundError: there is no such file.
         UsageError: an option is misspelt or has a value that it cannot have.
     """
+    return parse(load(path), settings)
+
+
+def load(path: Path) -> dict[str, Any]:
+    """The options in a YAML file, not yet checked.
+
+    Raises:
+        NotFoundError: there is no such file.
+        UsageError: it holds no options.
+    """
     if not path.is_file():
         raise NotFoundError(f"There is no recipe at {path}; the folder recipes/ has some.")
     try:
@@ -94,7 +104,7 @@ def read(path: Path, settings: Sequence[str] = ()) -> tuple[Recipe, dict[str, An
         raise UsageError(f"{path} is not YAML; look at the recipes in recipes/ for how one is written.") from error
     if not isinstance(options, dict):
         raise UsageError(f"{path} is not a recipe; look at the recipes in recipes/ for how one is written.")
-    return parse(options, settings)
+    return options
 
 
 def parse(options: dict[str, Any], settings: Sequence[str] = ()) -> tuple[Recipe, dict[str, Any]]:

@@ -235,7 +235,9 @@ class _Run:
         if self.writes:
             began = time.monotonic()
             with seeded(self.trainer.recipe.seed), torch.no_grad():
-                self._log(validate(self.trainer.average))
+                told = validate(self.trainer.average)
+            if told:
+                self._log(told)
             self.marked += time.monotonic() - began
 
     def _log(self, row: dict[str, float]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 
@@ -36,8 +37,43 @@ def _surge_prior() -> Prior:
     return random_patches()
 
 
-EXPORTS: dict[str, Export] = {"dexed": _dexed, "surge": _surge}
+def _drum_prior() -> Prior:
+    from unsynth.synths.drum_prior import draw
+
+    return draw
+
+
+def _vital(title: str, stems: list[str], params: Params) -> dict[str, bytes]:
+    from unsynth.presets.vital import export
+
+    return export(title, stems, params)
+
+
+def _vital_prior() -> Prior:
+    from unsynth.presets.vital import random_patches
+
+    return random_patches()
+
+
+EXPORTS: dict[str, Export] = {"dexed": _dexed, "surge": _surge, "vital": _vital}
 """Preset files of candidates, best first: from the target's name, the candidates' file names and their parameters."""
 
-PRIORS: dict[str, Callable[[], Prior]] = {"dexed": _dexed_prior, "surge": _surge_prior}
+
+def export_of(synth: str) -> Export | None:
+    """What writes the preset files of a synth; None where it has no format of its own."""
+    return _plugin(synth) if synth.startswith("plugin:") else EXPORTS.get(synth)
+
+
+def _plugin(synth: str) -> Export:
+    from unsynth.presets.plugin import export
+
+    return partial(export, synth)
+
+
+PRIORS: dict[str, Callable[[], Prior]] = {
+    "dexed": _dexed_prior,
+    "surge": _surge_prior,
+    "vital": _vital_prior,
+    "drum": _drum_prior,
+}
 """Random patches that are worth a render, for synths whose uniform ones are not."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from unsynth.base import Params
-from unsynth.checkpoint import data_folder
+from unsynth.folders import data_folder
 from unsynth.presets import Prior, midi, syx
 from unsynth.synths.dexed import SPEC, to_note
 from unsynth.synths.dexed_prior import invent, prior

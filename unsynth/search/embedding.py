@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 
 from unsynth.base import Params, Problem, Search, Solution
@@ -29,6 +31,7 @@ class Embedding(Search):
         steps: of the gradient descent (Adam, cosine to zero).
         lr: its learning rate.
         rendered: how many of the nearest are rendered and measured in the end.
+        until: share of the budget that is left at least for what renders.
         seed: of everything drawn.
     """
 
@@ -43,11 +46,13 @@ class Embedding(Search):
         steps: int = 30,
         lr: float = 0.005,
         rendered: int = 64,
+        until: float = 0.5,
         seed: int = 0,
     ) -> None:
         self.space, self.index, self.drawn = space, index, drawn
         self.population, self.generations = max(population, rendered), generations
-        self.polished, self.steps, self.lr, self.rendered, self.seed = polished, steps, lr, rendered, seed
+        self.polished, self.steps, self.lr = polished, steps, lr
+        self.rendered, self.until, self.seed = rendered, until, seed
 
     def __call__(self, problem: Problem, start: Solution) -> Solution:
         found = self.nearest(problem)
@@ -63,10 +68,13 @@ class Embedding(Search):
             with torch.no_grad():
                 return self.space.distances(point, candidates)
 
+        def more() -> bool:
+            return problem.left() > self.until
+
         begun = Solution(params, judge(params))
         categorical = torch.tensor([p.kind == "categorical" for p in problem.synth.spec.params])
-        evolved = Jade(categorical)(judge, begun.best(self.population), self.generations, generator)
-        polished = self._descend(point, evolved.best(self.polished).params)
+        evolved = Jade(categorical)(judge, begun.best(self.population), self.generations, generator, more)
+        polished = self._descend(point, evolved.best(self.polished).params, more)
         found = torch.cat([evolved.params, polished]).unique(dim=0)
         return Solution(found, judge(found)).best(self.rendered).params
 
@@ -75,7 +83,7 @@ class Embedding(Search):
             return torch.rand(self.drawn, len(problem.synth.spec), generator=generator)
         return params_of(self.index.nearest(problem.target, self.population), problem.synth.spec)
 
-    def _descend(self, point: torch.Tensor, params: Params) -> Params:
+    def _descend(self, point: torch.Tensor, params: Params, more: Callable[[], bool]) -> Params:
         """Each row's best by Adam; parameters stay in the unit interval."""
         x = params.clone().requires_grad_()
         optimizer = torch.optim.Adam([x], lr=self.lr)
@@ -83,6 +91,8 @@ class Embedding(Search):
         best, least = params.clone(), torch.full((len(params),), float("inf"))
         with torch.enable_grad():
             for _ in range(self.steps):
+                if not more():
+                    break
                 distances = self.space.distances(point, x)
                 nearer = distances.detach() < least
                 best[nearer], least[nearer] = x.detach()[nearer], distances.detach()[nearer]

@@ -11,12 +11,13 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int8
+from jaxtyping import Float, Int8, Int64
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -25,12 +26,15 @@ from unsynth.base import Audio, NotFoundError, OutputError, PatchError, SoundIds
 from unsynth.checkpoint import installed
 from unsynth.frontends.mel import log_mel
 from unsynth.native import torch_on_one_thread
+from unsynth.search import ivf
 from unsynth.sounds.ids import params_of, train_ids
 
 FORMAT = "unsynth.index/1"
 SCALE = (1102, 441, 64)  # n_fft, hop, mel bands
 RANGE_DB = 80.0
 FITTED_ON = 8192  # sounds that the projection is fitted on
+COMPARED = 1 << 14  # codes that are compared at once: they and their float version stay in the cache
+EXACT_UP_TO = 1_000_000  # sounds; FAISS, where it is installed, searches larger indexes
 EDGES = (0, 1, 2, 3, 5, 8, 12, 18, 26, 36, 48, 64, 84, 110, 142, 180, 226, 280, 340)  # first frame of each segment
 
 Features = Float[Tensor, "batch feature"]
@@ -82,29 +86,41 @@ class Projection:
 
 @dataclass(frozen=True)
 class Index:
-    """The first ``len(codes)`` training sounds of a synth, searchable by sound."""
+    """The first ``len(codes)`` training sounds of a synth, searchable by sound: exactly, or through ``lists``."""
 
     projection: Projection
     codes: Int8[Tensor, "sound dim"]
     spec_hash: str
     feature: Feature = SUMMARY
+    lists: ivf.Ivf | None = None
 
     def nearest(self, audio: Audio, k: int) -> SoundIds:
         """Ids of the ``k`` indexed sounds whose features are nearest to those of one sound ``(1, time)``."""
         query = self.projection(self.feature.of(audio))[0]
-        distances = torch.empty(len(self.codes))
-        for first in range(0, len(self.codes), 1 << 16):
-            part = self.codes[first : first + (1 << 16)].float()
-            distances[first : first + len(part)] = part.square().sum(1) - 2 * part @ query
-        rows = distances.topk(min(k, len(distances)), largest=False).indices
+        rows = self.lists.nearest(query, k) if self.lists else self.exact(query, k)
         return train_ids(0, len(self.codes))[rows]
 
-    def save(self, path: Path) -> None:
+    def exact(self, query: Float[Tensor, " dim"], k: int) -> Int64[Tensor, " k"]:
+        """Rows of the ``k`` codes nearest to ``query``, nearest first, by comparing all."""
+        distances = torch.empty(len(self.codes))
+        for part, norms, into in zip(*(x.split(COMPARED) for x in (self.codes, self._norms, distances)), strict=True):
+            torch.sub(norms, part.float() @ query, alpha=2, out=into)
+        return distances.topk(min(k, len(distances)), largest=False).indices
+
+    @cached_property
+    def _norms(self) -> Float[Tensor, " sound"]:
+        return torch.cat([part.float().square().sum(1) for part in self.codes.split(COMPARED)])
+
+    def save(self, path: Path, exact_up_to: int = EXACT_UP_TO) -> None:
+        """Write the index; where FAISS is there and sounds are more than ``exact_up_to``, its lists beside it."""
         tensors = {"codes": self.codes, **vars(self.projection)}
         temporary = path.with_name(path.name + ".tmp")
         metadata = {"format": FORMAT, "spec": self.spec_hash, "feature": self.feature.name}
+        lists_of(path).unlink(missing_ok=True)
         save_file({k: v.contiguous() for k, v in tensors.items()}, temporary, metadata)
         os.replace(temporary, path)
+        if len(self.codes) > exact_up_to and ivf.available():
+            ivf.build(lists_of(path), self.codes)
 
     @classmethod
     def load(cls, path: Path, synth: Synth, feature: Feature = SUMMARY) -> Index:
@@ -122,7 +138,14 @@ class Index:
         if metadata.get("feature", SUMMARY.name) != feature.name:
             raise PatchError(f"{path} is an index by another feature; `unsynth index build` makes a new one.")
         projection = Projection(*(tensors[k] for k in ("mean", "components", "step")))
-        return cls(projection, tensors["codes"], metadata["spec"], feature)
+        there = lists_of(path).is_file() and ivf.available()
+        lists = ivf.Ivf(lists_of(path), len(tensors["codes"])) if there else None
+        return cls(projection, tensors["codes"], metadata["spec"], feature, lists)
+
+
+def lists_of(path: Path) -> Path:
+    """Where FAISS's file of an index is."""
+    return path.with_suffix(".ivf")
 
 
 def name_of(synth: Synth, feature: Feature = SUMMARY) -> str:

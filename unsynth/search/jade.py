@@ -33,10 +33,19 @@ class Jade:
     factor: float = 0.5
     crossover: float = 0.5
 
-    def __call__(self, judge: Judge, start: Solution, generations: int, generator: torch.Generator) -> Solution:
-        """The population after so many generations; no member is ever replaced by a worse one."""
+    def __call__(
+        self,
+        judge: Judge,
+        start: Solution,
+        generations: int,
+        generator: torch.Generator,
+        more: Callable[[], bool] = lambda: True,
+    ) -> Solution:
+        """The population after so many generations, or when there is no time for more; none gets worse."""
         population, archive = start, start.params[:0]
         for _ in range(generations):
+            if not more():
+                break
             children, factors, crossovers = self._breed(population, archive, generator)
             scores = judge(children)
             won = scores < population.distances

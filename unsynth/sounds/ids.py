@@ -17,6 +17,7 @@ from unsynth.params import ParamSpec
 
 BLOCK = 1024  # ids of one block share a split
 TEST_EVERY = 10  # one block in so many is for testing
+VALIDATION = 100_000  # held-out sounds from this one on are for choices, those before it for the results
 
 
 def _random_order(spec: ParamSpec) -> list[int]:

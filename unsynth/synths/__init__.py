@@ -29,11 +29,34 @@ def _surge() -> Synth:
     return Surge()
 
 
-SYNTHS: dict[str, Callable[[], Synth]] = {"voice": _voice, "dexed": _dexed, "surge": _surge}
+def _drum() -> Synth:
+    from unsynth.synths.drum import Drum
+
+    return Drum()
+
+
+def _vital() -> Synth:
+    from unsynth.synths.vital import Vital
+
+    return Vital()
+
+
+SYNTHS: dict[str, Callable[[], Synth]] = {
+    "voice": _voice,
+    "dexed": _dexed,
+    "surge": _surge,
+    "vital": _vital,
+    "drum": _drum,
+}
 
 
 def synth(name: str) -> Synth:
-    """The synth called ``name``; UsageError where there is none."""
+    """The synth called ``name``, or the plugin at ``plugin:PATH``; UsageError where there is none."""
+    kind, _, path = name.partition(":")
+    if kind == "plugin":
+        from unsynth.synths.plugin import Plugin
+
+        return Plugin(path)
     if name not in SYNTHS:
-        raise UsageError(f"There is no synth {name!r}; choose one of: {', '.join(SYNTHS)}.")
+        raise UsageError(f"There is no synth {name!r}; choose one of: {', '.join(SYNTHS)}, plugin:PATH.vst3.")
     return SYNTHS[name]()

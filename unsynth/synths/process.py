@@ -47,8 +47,8 @@ def _work(engine: str) -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what an engine prints is no audio
     rows: queue.SimpleQueue[Row] = queue.SimpleQueue()
     try:
-        module, _, name = engine.partition(":")
-        play = getattr(import_module(module), name)()
+        module, name, *argument = engine.split(":", 2)
+        play = getattr(import_module(module), name)(*argument)
     except Exception as error:
         return _answer(answers, SENTENCE, _sentence(error))
     _answer(answers, AUDIO, b"")

@@ -134,7 +134,7 @@ class Pool:
     """Plays rows with an engine in several processes. Safe to use from several threads; close it, or use as a context.
 
     Args:
-        engine: ``module:name`` of something that makes an :data:`Engine` when called without arguments.
+        engine: ``module:name`` of something that makes an :data:`Engine` when called, or ``module:name:argument``.
         samples: length of every sound.
         workers: how many processes; one for each core this process may run on where None.
         timeout: seconds that one row may take before its process is killed.

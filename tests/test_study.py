@@ -1,0 +1,183 @@
+"""The study: its recipes have losses, budgets are kept, rows resume and fill the table; models are exported small."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from commands import is_one_sentence, one_thread, run  # noqa: F401
+
+from unsynth import checkpoint, study
+from unsynth.base import UsageError
+from unsynth.downstream import Measures
+from unsynth.recipe import build, parse
+from unsynth.sounds.stream import Stream
+from unsynth.space import JointSpace
+from unsynth.study_table import page, table
+from unsynth.synths import synth
+
+RECIPES = Path(__file__).parent.parent / "recipes"
+STUDY = {variant.name: variant for variant in study.variants([RECIPES / "study.yaml"])}
+OPTIONS = ("--seeds", "0", "--targets", "1", "--among", "20", "--head-steps", "1", "--device", "cpu")
+
+
+def tiny(base):
+    """A shipped recipe, but as fast as it goes."""
+    return {**yaml.safe_load((RECIPES / f"{base}.yaml").read_text()), "batch": 4, "precision": "32-true"}
+
+
+@pytest.fixture
+def recipes(tmp_path):
+    for name in ("tiny-vicreg", "tiny-diffusion"):
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(tiny(name)))
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", STUDY)
+def test_every_recipe_of_the_study_has_a_loss_with_gradients(name):
+    torch.set_num_threads(1)
+    recipe, _ = parse(STUDY[name].options, STUDY[name].settings)
+    objective = build(recipe).train()
+    batch = Stream(synth(recipe.synth), 4).at(0)
+    for player, module in objective.players().items():
+        objective.zero_grad()
+        objective.loss(batch, player)["loss"].backward()
+        gradients = [p.grad for p in module.parameters() if p.grad is not None]
+        assert gradients
+        assert all(g.isfinite().all() for g in gradients)
+
+
+def test_the_recipes_differ_and_there_are_few_files():
+    assert len({variant.settings for variant in STUDY.values()}) == len(STUDY)
+    one, other, plan = STUDY["dim-32"], STUDY["dim-64"], study.Plan(sounds=100)
+    assert len({one.digest(plan), other.digest(plan), one.digest(study.Plan(sounds=101))}) == 3
+    assert one.digest(plan) == one.digest(replace(plan, measures=Measures(targets=3)))
+    assert len(list(RECIPES.iterdir())) <= 15
+
+
+def test_steps_are_those_of_the_budget_that_ends_first():
+    recipe, _ = parse(STUDY["contrastive"].options, ["batch=10"])
+
+    def speed():
+        return 100.0
+
+    assert study.Plan(sounds=1000).steps(recipe, 0.5, lambda: pytest.fail("nothing to measure")) == 50
+    assert study.Plan(minutes=1, filled=0.9).steps(recipe, 1.0, speed) == 540
+    assert study.Plan(minutes=1, sounds=1000).steps(recipe, 1.0, speed) == 100
+    for wrong in ({}, {"minutes": 0.0}, {"sounds": -1}):
+        with pytest.raises(UsageError, match="budget"):
+            study.Plan(**wrong)
+
+
+def test_rows_are_measured_once_and_the_encoder_comes_from_the_training_before(capsys, recipes, monkeypatch):
+    out, runs = recipes / "results" / "study.jsonl", recipes / "runs"
+    command = ("study", recipes / "tiny-diffusion.yaml", "--sounds", "16", *OPTIONS)
+    code, printed, _ = run(capsys, *command, "--out", out, "--runs", runs)
+    assert code == 0
+    (row,) = study.read(out)
+    assert [(one["objective"], one["sounds"]) for one in row.trained] == [("Diffusion", 8), ("Joint", 8)]
+    assert printed == f"{table([row])}\n"
+    assert 0 <= row.measured["recall@1"] <= row.measured["recall@10"] <= 1
+    assert row.measured["mss"].keys() == {"head_embedding", "head_params", "searched", "refined"}
+    assert row.measured["mss"]["refined"] < row.measured["mss"]["head_params"]
+    assert row.origin["command"]
+    folder = next(runs.glob("tiny-diffusion-*")) / "seed-0"
+    before, after = (checkpoint.load(path / "state.safetensors")[1] for path in (folder / "before", folder))
+    assert after["recipe"]["objective"]["init_args"]["start"] == str(folder / "before" / "model.safetensors")
+    assert before["recipe"]["steps"] == after["recipe"]["steps"] == 2
+
+    monkeypatch.setattr(study, "train", lambda *_: pytest.fail("trained again"))
+    assert run(capsys, *command, "--out", out, "--runs", runs)[:2] == (0, printed)
+    assert study.read(out) == [row]
+
+
+def test_a_training_that_stopped_goes_on_with_its_steps(recipes, monkeypatch):
+    variant = study.variants([recipes / "tiny-vicreg.yaml"])[0]
+    plan = study.Plan(minutes=0.02, probed=1, measures=Measures())
+    speeds = iter([100_000.0])
+    monkeypatch.setattr(study, "speed", lambda *_: next(speeds))
+    (first,) = study.train(variant, 0, plan, recipes / "run", "cpu", lambda *_: None)
+    assert first["planned"] == pytest.approx(0.95 * 1.2 * 100_000 / 4, abs=1)
+    assert 0 < first["steps"] < first["planned"]
+    (again,) = study.train(variant, 0, plan, recipes / "run", "cpu", lambda *_: None)
+    assert (again["planned"], again["steps"]) == (first["planned"], first["steps"])
+
+
+def row(recipe, seed, recall, digest="d"):
+    trained = [
+        {"objective": "Joint", "sounds": 600, "seconds": 60.0, "sounds_per_second": 10.0, "steps": 6, "planned": 6}
+    ]
+    mss = {"head_embedding": 5.0, "head_params": 6.0, "searched": 4.0 + seed, "refined": 3.0}
+    measured = {"recall@1": recall, "recall@10": 0.9, "mss": mss, "parameters": 1234, "encoder_parameters": 1000}
+    plan = json.loads(json.dumps(study.asdict(study.Plan(sounds=600))))
+    origin = {"version": "0", "processor": "P", "cores": 1, "torch": "2", "date": "today", "command": "unsynth study x"}
+    return study.Row(recipe, seed, digest, plan, trained, measured, 99.0, origin)
+
+
+def test_the_table_has_means_and_ranges_best_first():
+    rows = [row("worse", 0, 0.1), row("better", 0, 0.5), row("better", 1, 0.7)]
+    lines = table(rows).splitlines()
+    assert lines[2].startswith("| better | Joint | 0, 1 | 0.600 (0.500–0.700) | 0.900 |")
+    assert "| 4.50 (4.00–5.00) | 3.00 | 1,234 | 600 | 1.0 | 10 |" in lines[2]
+    assert lines[3].startswith("| worse | Joint | 0 | 0.100 |")
+    assert len({line.count("|") for line in lines}) == 1
+    other = replace(rows[0], plan={**rows[0].plan, "sounds": None, "minutes": 5.0})
+    assert [line for line in page([*rows, other]).splitlines() if line.startswith("##")] == [
+        "## 600 sounds",
+        "## 5 minutes",
+    ]
+
+
+def test_mistakes_are_one_sentence(capsys, recipes):
+    (recipes / "bad.yaml").write_text("variants: [1]\n")
+    said = [
+        ((RECIPES / "study.yaml",), "--minutes or --sounds"),
+        ((RECIPES / "study.yaml", "--sounds", "1", "--only", "vicrag"), "vicrag"),
+        ((RECIPES / "study.yaml", "--sounds", "1", "--seeds", "a"), "seeds"),
+        ((recipes / "bad.yaml", "--sounds", "1"), "not a study"),
+    ]
+    for words, text in said:
+        code, out, err = run(capsys, "study", *words, "--out", recipes / "x.jsonl", "--runs", recipes / "runs")
+        assert (code, out) == (2, "")
+        assert is_one_sentence(err)
+        assert text in err
+
+
+def test_an_exported_model_is_half_as_large_and_makes_the_same_points(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv(checkpoint.OWN, str(tmp_path / "data"))
+    recipe, facts = parse(tiny("tiny-vicreg"))
+    checkpoint.save(tmp_path / "run" / "model.safetensors", build(recipe).state_dict(), facts)
+    code, out, _ = run(capsys, "export-model", tmp_path / "run")
+    own = tmp_path / "data" / "voice-space.safetensors"
+    assert (code, out) == (0, f"{own}\n")
+    model = tmp_path / "run" / "model.safetensors"
+    assert own.stat().st_size < 0.75 * model.stat().st_size  # the recipe and what is kept as it was are in it too
+    params = torch.rand(8, len(synth("voice").spec), generator=torch.Generator().manual_seed(0))
+    full, half = (JointSpace(path, synth("voice")).patches(params) for path in (model, own))
+    torch.testing.assert_close(half, full, rtol=0.01, atol=0.01 * float(full.std()))
+
+
+def test_what_no_search_uses_is_not_made_the_users(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv(checkpoint.OWN, str(tmp_path / "data"))
+    recipe, facts = parse(tiny("tiny-diffusion"))
+    checkpoint.save(tmp_path / "model.safetensors", build(recipe).state_dict(), facts)
+    code, _, err = run(capsys, "export-model", tmp_path / "model.safetensors")
+    assert code == 2
+    assert "No search uses a model of Diffusion" in err
+    assert not (tmp_path / "data").exists()
+    assert run(capsys, "export-model", tmp_path / "model.safetensors", tmp_path / "half.safetensors")[0] == 0
+    assert run(capsys, "export-model")[0] == 2
+
+
+def test_weights_that_half_precision_cannot_hold_stay():
+    halved = checkpoint.halved(
+        {"big": torch.full((2, 2), 1e6), "w": torch.ones(2, 2), "b": torch.ones(2), "n": torch.tensor(1)}
+    )
+    assert {name: x.dtype for name, x in halved.items()} == {
+        "big": torch.float32,
+        "w": torch.float16,
+        "b": torch.float32,
+        "n": torch.int64,
+    }

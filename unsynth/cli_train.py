@@ -1,0 +1,154 @@
+"""The commands that train. As in :mod:`unsynth.cli`, they import what they need when they run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from unsynth.errors import UsageError
+
+EXTRA = "Training needs more packages; `pip install 'unsynth[train]'` adds them."
+SEARCHED = {"Joint": "space", "Flow": "flow", "Regression": "regression"}  # objectives: names of their models
+
+
+def pretrain_encoder(
+    recipe: str | None = None,
+    *,
+    out: str = "",
+    set: list[str] | None = None,
+    device: str = "auto",
+    devices: int = 1,
+    nodes: int = 1,
+    minutes: float | None = None,
+    validate_steps: int = 1000,
+) -> None:
+    """Train an encoder by a recipe, or go on where the training in OUT stopped.
+
+    Every sound is rendered fresh. OUT gets log.jsonl, model.safetensors and state.safetensors, from which the same
+    command goes on exactly. docs/training.md tells about recipes and many GPUs.
+
+    Args:
+        recipe: a YAML file, such as those in recipes/.
+        out: folder of the training; runs/NAME of the recipe if not given.
+        set: options of the recipe to change, like steps=1000 objective.criterion.dim=64.
+        device: auto, cpu or cuda.
+        devices: processes on each machine (with torchrun or SLURM: those that it started).
+        nodes: machines.
+        minutes: stop, saved, after so long.
+        validate_steps: how often to log the recall of a joint space among 2,000 validation sounds; 0 is never.
+    """
+    from unsynth.distributed import rank
+    from unsynth.recipe import read
+    from unsynth.synths import synth as synth_of
+
+    try:
+        from unsynth.recall import validation
+        from unsynth.train import MODEL, Progress, fit
+    except ModuleNotFoundError as error:
+        raise UsageError(EXTRA) from error
+    from unsynth.display import Display
+
+    if recipe is None:
+        raise UsageError("Name a recipe to train, such as one of those in recipes/.")
+    if validate_steps < 0:
+        raise UsageError(f"Every {validate_steps} steps is not possible; give --validate-steps 0 or more.")
+    folder = Path(out) if out else Path("runs") / Path(recipe).stem
+    what, facts = read(Path(recipe), set or [])
+    limits = {"device": device, "devices": devices, "nodes": nodes, "minutes": minutes}
+    if validate_steps:
+        limits |= {"validate": validation(synth_of(what.synth)), "validate_steps": validate_steps}
+    with Display() as display:
+
+        def show(at: Progress) -> None:
+            display.update(folder.name, at.step / at.steps, at.line())
+
+        fit(what, facts, folder, on_progress=show, **limits)
+    if rank() == 0:
+        print(folder / MODEL)
+
+
+def study_recipes(
+    recipe: list[str],
+    *,
+    only: list[str] | None = None,
+    minutes: float | None = None,
+    sounds: int | None = None,
+    seeds: str = "0,1,2",
+    targets: int = 16,
+    among: int = 10_000,
+    head_steps: int = 200,
+    out: str = "results/study.jsonl",
+    runs: str = "runs/study",
+    device: str = "auto",
+) -> None:
+    """Compare recipes: train each at one equal budget, and measure what it learned on validation sounds.
+
+    Run it again to go on where it stopped; what is in OUT is not done twice. docs/training.md tells what is measured.
+
+    Args:
+        recipe: YAML files: recipes, or lists of changes to one, such as recipes/study.yaml.
+        only: names of the recipes to take, of all in the files.
+        minutes: wall clock of each training.
+        sounds: that each training sees.
+        seeds: separated by commas.
+        targets: sounds to match.
+        among: sounds among whose parameters the right ones are looked for.
+        head_steps: steps of the regression heads on each frozen encoder.
+        out: file of results.
+        runs: folder of the trainings.
+        device: auto, cpu or cuda.
+    """
+    try:
+        from unsynth import study
+    except ModuleNotFoundError as error:
+        raise UsageError(EXTRA) from error
+    from unsynth.display import Display
+    from unsynth.downstream import Measures
+    from unsynth.study_table import table
+
+    measures = Measures(among=among, targets=targets, head_steps=head_steps)
+    plan = study.Plan(minutes, sounds, measures=measures)
+    recipes = study.variants([Path(path) for path in recipe], only or [])
+    with Display() as display:
+        rows = study.run(
+            recipes,
+            _numbers(seeds),
+            plan,
+            Path(out),
+            Path(runs),
+            device,
+            lambda row: display.line(row.line()),
+            display.update,
+        )
+    print(table(rows))
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        return [int(word) for word in text.split(",")]
+    except ValueError as error:
+        raise UsageError(f"{text!r} are not seeds; write them like 0,1,2.") from error
+
+
+def export_model(run: str | None = None, out: str | None = None) -> None:
+    """Write the model of a training in half precision, or make it the one that searches use.
+
+    Args:
+        run: folder of a training, or a model.safetensors.
+        out: the file to write; your own joint space, flow or regression of its synth, which `unsynth match` with
+            --method embedding, flow or regression uses, if not given.
+    """
+    from unsynth import checkpoint
+    from unsynth.recipe import restored
+    from unsynth.synths import synth as synth_of
+
+    if run is None:
+        raise UsageError("Name the folder of a training, such as runs/voice-small.")
+    model = Path(run) / "model.safetensors" if Path(run).is_dir() else Path(run)
+    tensors, facts = checkpoint.load(model)
+    synth, kind = facts["recipe"]["synth"], facts["recipe"]["objective"]["class_path"].rpartition(".")[2]
+    if out is None and kind not in SEARCHED:
+        raise UsageError(f"No search uses a model of {kind}; name a file to write it to.")
+    restored(model, synth_of(synth))  # refuses what no search could load
+    path = Path(out) if out else checkpoint.own(f"{synth}-{SEARCHED[kind]}")
+    checkpoint.save(path, checkpoint.halved(tensors), facts)
+    print(path)

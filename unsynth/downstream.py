@@ -1,0 +1,125 @@
+"""What a trained joint space is good for, measured on validation sounds: retrieval, inversion by a head, and search."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+from typing import Any, Literal, cast
+
+import torch
+from torch import nn
+
+from unsynth import checkpoint
+from unsynth.base import Budget, Problem, Solution, Synth
+from unsynth.estimators.regression import Regression
+from unsynth.evaluate import Target, held_out, score
+from unsynth.native import torch_on_one_thread
+from unsynth.objectives.joint import Joint
+from unsynth.recall import points, ranks, recall
+from unsynth.recipe import parse
+from unsynth.search.embedding import Embedding
+from unsynth.search.genetic import Genetic
+from unsynth.search.objective import MatchDistance
+from unsynth.sounds.ids import VALIDATION, held_out_ids
+from unsynth.space import JointSpace
+from unsynth.synths import synth as synth_of
+from unsynth.train import MODEL, Progress, fit
+
+Error = Literal["embedding", "params"]
+Tell = Callable[[str, float, str], None]
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Measures:
+    """How a joint space is measured.
+
+    Args:
+        among: sounds whose own parameters are looked for among those of all.
+        targets: sounds that are matched.
+        head_steps: of the training of each regression head on the frozen encoder.
+        head_batch: fresh sounds of each.
+        head_lr: highest learning rate of it (AdamW, cosine).
+        rendered: candidates of the embedding search that are rendered.
+        refined: renders of the genetic search that goes on from there.
+    """
+
+    among: int = 10_000
+    targets: int = 16
+    head_steps: int = 200
+    head_batch: int = 128
+    head_lr: float = 1e-3
+    rendered: int = 64
+    refined: int = 500
+
+
+def measure(folder: Path, seed: int, how: Measures, device: str, tell: Tell) -> Json:
+    """Everything about the joint space in the folder of a training; heads are trained, and kept, below it."""
+    facts = checkpoint.load(folder / MODEL)[1]
+    synth = synth_of(facts["recipe"]["synth"])
+    space = JointSpace(folder / MODEL, synth)
+    joint = cast(Joint, space.joint)
+    tell("retrieval", 0.0, f"{how.among:,} sounds")
+    found = recall(ranks(*points(joint, synth, held_out_ids(VALIDATION, how.among))))
+    heads = {error: head(error, folder, seed, how, device, tell) for error in ("embedding", "params")}
+    targets = list(held_out(synth, how.targets, VALIDATION))
+    mss = {f"head_{error}": mean(one_shot(synth, target, head) for target in targets) for error, head in heads.items()}
+    sizes = {"parameters": count(joint), "encoder_parameters": count(joint.encoder)}
+    return {**found, "mss": mss | searched(space, synth, targets, seed, how, tell), **sizes}
+
+
+def count(module: nn.Module) -> int:
+    """Numbers that are learned."""
+    return sum(p.numel() for p in module.parameters())
+
+
+def head(error: Error, folder: Path, seed: int, how: Measures, device: str, tell: Tell) -> Regression:
+    """A regression head on the frozen encoder of a joint space, trained on sounds that the space has not seen."""
+    facts, model = checkpoint.load(folder / MODEL)[1], str((folder / MODEL).resolve())
+    own = facts["recipe"]
+    arguments = {"encoder": own["objective"]["init_args"]["audio"], "error": error, "start": model, "frozen": True}
+    options = {
+        "objective": {
+            "class_path": f"{Regression.__module__}.{Regression.__qualname__}",
+            "init_args": {**arguments, "space": model if error == "embedding" else ""},
+        },
+        "optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": how.head_lr}},
+        **{name: own[name] for name in ("synth", "precision")},
+        **{"batch": how.head_batch, "steps": how.head_steps, "warmup": how.head_steps // 10, "seed": seed},
+        "first": own["first"] + facts["step"] * own["batch"],
+    }
+
+    def show(at: Progress) -> None:
+        tell(f"head by {error}", at.step / at.steps, at.line())
+
+    made = fit(*parse(options), folder / f"head-{error}", device=device, on_progress=show)
+    return cast(Regression, made.cpu())
+
+
+def one_shot(synth: Synth, target: Target, head: Regression) -> float:
+    """MSS of the guess of a head."""
+    guess = head.sample(target.sound, 1, torch.Generator())[0]
+    return score(synth, target.sound, guess)["MSS"]
+
+
+def searched(
+    space: JointSpace, synth: Synth, targets: Sequence[Target], seed: int, how: Measures, tell: Tell
+) -> dict[str, float]:
+    """Mean MSS after a search in the space from random parameters, and after a search by rendering from there."""
+    nothing = Solution(torch.empty(0, len(synth.spec)), torch.empty(0))
+    stages = {
+        "searched": (Embedding(space, rendered=how.rendered, seed=seed), how.rendered),
+        "refined": (Genetic(seed=seed), how.refined),
+    }
+    found: dict[str, list[float]] = {name: [] for name in stages}
+    for done, target in enumerate(targets):
+        tell("searching", done / len(targets), target.name)
+        solution = nothing
+        for name, (search, renders) in stages.items():
+            problem = Problem(synth, target.sound, MatchDistance(target.sound), Budget(renders=renders))
+            with torch_on_one_thread():
+                solution = search(problem, solution)
+            found[name].append(score(synth, target.sound, solution.best(1).params)["MSS"])
+    return {name: mean(values) for name, values in found.items()}

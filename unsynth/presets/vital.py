@@ -1,0 +1,176 @@
+"""Vital's presets (.vital): read, written, and what candidates are exported as."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from unsynth.base import NotFoundError, Params, PatchError
+from unsynth.presets import Prior, midi
+from unsynth.synths.vital import SPEC, to_rows
+from unsynth.synths.vital_patch import (
+    CONTROLS,
+    LFO_SHAPES,
+    LFOS,
+    NOTE,
+    OSCILLATORS,
+    ROUTES,
+    TABLE,
+    Control,
+    build,
+    human,
+)
+
+Json = dict[str, Any]
+
+LARGEST = 1 << 24  # bytes of a file that is read
+PLAYED = re.compile(r"Play MIDI note (\d{1,3}) at velocity (\d{1,3}) and hold it for (\d{1,2}\.\d{3}) s\.")
+KEPT = 0.25  # share of the modulations and effects that random patches use
+EFFECTS = ("distortion.on", "delay.on", "reverb.on")
+KEYS = (36, 84)  # notes of random patches
+
+
+def write(params: Params, name: str = "unsynth") -> bytes:
+    """One patch, ``(param,)``, as a .vital file that Vital 1.5.5 opens. The note to play is in its comments."""
+    return build(to_rows(params[None])[0].tolist(), name).encode()
+
+
+def read(path: Path) -> Json:
+    """The object in a file, as :func:`parse` has it.
+
+    Raises:
+        NotFoundError: no such file, or it may not be read.
+        PatchError: as :func:`parse`, with the name of the file.
+    """
+    try:
+        with path.open("rb") as file:
+            return parse(file.read(LARGEST + 1))
+    except OSError as error:
+        raise NotFoundError(f"{path} cannot be read ({error.strerror}); name a .vital file.") from error
+    except PatchError as error:
+        raise PatchError(f"{path}: {error}") from error
+
+
+def parse(data: bytes) -> Json:
+    """The object that a file holds.
+
+    Raises:
+        PatchError: it is no preset of Vital, too large, or damaged.
+    """
+    if len(data) > LARGEST:
+        raise PatchError(f"The file has more than {LARGEST:,} bytes: it is no preset of Vital.")
+    try:
+        told = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise PatchError("The file is not JSON: it is no preset of Vital, or damaged.") from error
+    if not isinstance(told, dict) or not isinstance(told.get("settings"), dict):
+        raise PatchError("The file has no settings: it is no preset of Vital.")
+    return told
+
+
+def to_params(preset: Json) -> Params:
+    """The nearest patch that unsynth's subset of Vital can make, ``(param,)``; what is out of range is clamped.
+
+    Modulations and effects that the subset has not are left out.
+
+    Raises:
+        PatchError: a value of a wrong type, a wavetable that the subset has not, or a choice that it has not.
+    """
+    settings = preset["settings"]
+    for n in range(1, OSCILLATORS + 1):
+        _check_table(settings, n)
+    given = {**settings, **_amounts(settings), **_shapes(settings)}
+    values = [_value(control, given) for control in CONTROLS]
+    return SPEC.to_unit(torch.tensor([*values, *_note(preset)], dtype=torch.float64))
+
+
+def export(title: str, stems: list[str], params: Params) -> dict[str, bytes]:
+    """For each candidate the preset, named after ``title``, and the note to play as a .mid."""
+    names = [f"{Path(title).stem} {rank}" for rank in range(1, len(stems) + 1)]
+    presets = {f"{stem}.vital": write(row, name) for stem, row, name in zip(stems, params, names, strict=True)}
+    notes = to_rows(params)[:, -len(NOTE) :].tolist()
+    midis = {f"{s}.mid": midi.one_note(round(p), round(v), t) for s, (p, v, t) in zip(stems, notes, strict=True)}
+    return {**presets, **midis}
+
+
+def random_patches() -> Prior:
+    """Uniform patches of which most use few modulations and effects."""
+    defaults = torch.tensor([[control.default for control in [*CONTROLS, *NOTE]]] * len(KEYS))
+    note = SPEC.index("play.note")
+    defaults[:, note] = torch.tensor(KEYS).float()
+    start = SPEC.to_unit(defaults)
+    low, high = start[:, note].tolist()
+    few = torch.tensor([name.startswith("mod.") or name in EFFECTS for name in SPEC.names])
+
+    def draw(count: int, generator: torch.Generator) -> Params:
+        params = torch.rand(count, len(SPEC), generator=generator)
+        kept = torch.rand(count, len(SPEC), generator=generator) < KEPT
+        params = torch.where(few & ~kept, start[0], params)
+        params[:, note] = low + (high - low) * params[:, note]
+        return params
+
+    return draw
+
+
+def _value(control: Control, given: Json) -> float:
+    number = _number(given, control.control)
+    value = control.default if number is None else human(control, number)
+    if control.choices and not 0 <= round(value) < len(control.choices):
+        raise PatchError(f"The preset has a {control.name} ({value:g}) that unsynth's subset of Vital has not.")
+    return value
+
+
+def _number(given: Json, name: str) -> float | None:
+    """The finite number called ``name``; None where there is none."""
+    value = given.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < math.inf:
+        raise PatchError(f"The preset is damaged: {name} is not a finite number.")
+    return float(max(min(value, 1e9), -1e9))
+
+
+def _check_table(settings: Json, n: int) -> None:
+    """An oscillator that is heard has unsynth's wavetable."""
+    tables = settings.get("wavetables")
+    table = tables[n - 1] if isinstance(tables, list) and len(tables) >= n else None
+    name = table.get("name") if isinstance(table, dict) else None
+    if name != TABLE and _number(settings, f"osc_{n}_on") != 0 and _number(settings, f"osc_{n}_level") != 0:
+        raise PatchError(
+            f"Oscillator {n} has the wavetable {str(name)[:40]!r}, which unsynth's subset of Vital has not."
+        )
+
+
+def _amounts(settings: Json) -> Json:
+    """The amounts of the routes of the subset, wherever in the file they are."""
+    slots = settings.get("modulations", [])
+    if not isinstance(slots, list) or not all(isinstance(slot, dict) for slot in slots):
+        raise PatchError("The preset is damaged: its modulations are not a list of objects.")
+    ends = [(str(slot.get("source")), str(slot.get("destination"))) for slot in slots]
+    slot_of = {end: slot for slot, end in reversed(list(enumerate(ends, 1)))}
+    slots_of_routes = {
+        f"modulation_{n}_amount": slot_of.get((source, to)) for n, (source, to, _) in enumerate(ROUTES, 1)
+    }
+    return {
+        name: _number(settings, f"modulation_{slot}_amount") if slot else 0.0 for name, slot in slots_of_routes.items()
+    }
+
+
+def _shapes(settings: Json) -> Json:
+    """The number of each LFO's shape, by its points; a triangle where it is another."""
+    shapes = list(LFO_SHAPES.values())
+    lfos = settings.get("lfos", [])
+    if not isinstance(lfos, list) or not all(isinstance(lfo, dict) for lfo in lfos):
+        raise PatchError("The preset is damaged: its LFOs are not a list of objects.")
+    points = [lfo.get("points") for lfo in lfos[:LFOS]]
+    return {f"lfo_{n}_shape": shapes.index(p) if p in shapes else 0 for n, p in enumerate(points, 1)}
+
+
+def _note(preset: Json) -> list[float]:
+    told = PLAYED.search(str(preset.get("comments", ""))[:1000])
+    return [float(number) for number in told.groups()] if told else [control.default for control in NOTE]

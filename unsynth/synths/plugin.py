@@ -1,0 +1,185 @@
+"""Any VST3 instrument, played by pedalboard in worker processes: what its profile says it has, and the note it plays.
+
+A profile (docs/extending.md) freezes names, order and kinds of the parameters; the first use of a plugin makes one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from unsynth.base import Audio, EngineError, NotFoundError, Params, PatchError, SoundIds, Synth, UsageError
+from unsynth.folders import data_folder
+from unsynth.params import Param, ParamSpec
+from unsynth.synths.plugin_engine import RATE
+from unsynth.synths.plugin_profile import SCHEMA
+from unsynth.synths.worker import Pool
+
+INSTALL = "pip install 'unsynth[plugin]'"
+PREFIX = "plugin:"
+SECONDS = 3.0
+TICK = 0.001  # s; a note is held for a whole number of these, in the engine as in a MIDI file
+PATIENCE = 900.0  # s that a profile may take
+DIGITS = 8
+LARGEST = 1 << 22  # bytes of a profile
+
+Json = dict[str, Any]
+
+
+class Plugin(Synth):
+    """A VST3 instrument (mono, 44.1 kHz). The same for the same parameters where its profile says so.
+
+    A sound that peaks above full scale is turned down as a whole until it peaks there.
+
+    Args:
+        path: of the .vst3, or of a profile of one.
+        workers: how many processes play; one for each core where None.
+
+    Raises:
+        UsageError: pedalboard is not installed.
+        NotFoundError: there is no such file.
+        PatchError: the profile is malformed.
+        EngineError: the plugin crashes or hangs.
+    """
+
+    differentiable = False
+
+    def __init__(self, path: str, workers: int | None = None) -> None:
+        self.profile_file = find(path)
+        self.profile = read(self.profile_file)
+        self.spec = _spec(PREFIX + path, self.profile)
+        self.name = f"plugin-{self.spec.hash}"
+        self.rate, self.seconds, self.workers = RATE, float(self.profile["seconds"]), workers
+
+    def rows(self, params: Params) -> Float[Tensor, "batch param"]:
+        """Raw values as the plugin has them, and the note."""
+        rows = self.spec.to_human(params.detach().cpu())
+        for i, param in enumerate(self.profile["params"]):
+            share = (rows[:, i] - param["low"]) / (param["high"] - param["low"])
+            steps = param.get("values")
+            rows[:, i] = torch.tensor(steps)[(share * (len(steps) - 1)).round().long()] if steps else share
+        rows[:, -1] = (rows[:, -1].double() / TICK).round().mul(TICK).float()
+        return rows
+
+    def render(self, params: Params, noise: SoundIds | None = None) -> Audio:
+        """As :meth:`Synth.render`; EngineError where the plugin fails."""
+        samples = round(self.rate * self.seconds)
+        sounds = _pool(os.getpid(), str(self.profile_file), samples, self.workers).render(self.rows(params).numpy())
+        audio = torch.from_numpy(np.nan_to_num(sounds))
+        return (audio / audio.abs().amax(1, keepdim=True).clamp(min=1)).to(params.device)
+
+    def presets(self, params: Params) -> list[bytes]:
+        """The .vstpreset of each row."""
+        with TemporaryDirectory() as folder:
+            rows = Path(folder, "rows.npy")
+            np.save(rows, self.rows(params).numpy())
+            _run("presets", str(self.profile_file), str(rows), folder)
+            return [Path(folder, f"{i}.vstpreset").read_bytes() for i in range(len(params))]
+
+
+def find(path: str) -> Path:
+    """The profile of a plugin, made now if there is none; errors as :class:`Plugin`."""
+    if not Path(path).exists():
+        raise NotFoundError(
+            f"There is no plugin at {path}; give the path of a .vst3, as in {PREFIX}/path/to/Synth.vst3."
+        )
+    if Path(path).suffix == ".json":
+        return Path(path).absolute()
+    file = own(path)
+    return file if file.is_file() else make(path, file)
+
+
+def own(path: str) -> Path:
+    """Where the profile of a plugin is looked for."""
+    digest = hashlib.sha256(str(Path(path).absolute()).encode()).hexdigest()[:DIGITS]
+    return data_folder() / "plugins" / f"{Path(path).stem}-{digest}.json"
+
+
+def make(path: str, file: Path, seconds: float = SECONDS) -> Path:
+    """Profile the plugin at ``path`` into ``file``; errors as :class:`Plugin`."""
+    if not installed():
+        raise UsageError(f"Plugins need pedalboard, which is not installed; run {INSTALL}.")
+    if not Path(path).exists():
+        raise NotFoundError(f"There is no plugin at {path}; give the path of a .vst3.")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=file.parent) as folder:
+        made = Path(folder, "profile.json")
+        _run("profile", str(Path(path).absolute()), str(seconds), str(made))
+        made.replace(file)
+    return file
+
+
+def read(file: Path) -> Json:
+    """A profile; PatchError where it is none."""
+    try:
+        text = file.read_bytes()[: LARGEST + 1]
+        told = json.loads(text) if len(text) <= LARGEST else {}
+        known = told["schema"] == SCHEMA and isinstance(told["path"], str) and 0 < float(told["seconds"]) < float("inf")
+        _spec("", told)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise PatchError(
+            f"{file} is no profile of a plugin, or damaged; make one with `unsynth synths profile`."
+        ) from error
+    if not known:
+        raise PatchError(f"{file} is no profile of schema {SCHEMA}; make one with `unsynth synths profile`.")
+    return told
+
+
+def installed() -> bool:
+    """Whether pedalboard can be imported."""
+    return find_spec("pedalboard") is not None
+
+
+def _spec(synth: str, profile: Json) -> ParamSpec:
+    length = Param("note.length", 0.01, float(profile["seconds"]), "s", 0.5)
+    pitch, velocity = (
+        Param(f"note.{what}", low, high, "MIDI", kind="integer")
+        for what, low, high in (("pitch", 24, 96), ("velocity", 1, 127))
+    )
+    return ParamSpec(synth, [*map(_param, profile["params"]), pitch, velocity, length])
+
+
+def _param(told: Json) -> Param:
+    steps = told.get("values", ())
+    if steps and len(steps) != round(told["high"] - told["low"]) + 1:
+        raise ValueError(told["name"])
+    choices = tuple(map(str, told.get("choices", ())))
+    return Param(
+        f"plugin.{told['name']}", told["low"], told["high"], told.get("unit", ""), kind=told["kind"], choices=choices
+    )
+
+
+def _run(*arguments: str) -> None:
+    """Do what :mod:`unsynth.synths.plugin_profile` does; EngineError where the plugin fails at it."""
+    command = [sys.executable, "-P", "-m", "unsynth.synths.plugin_profile", *arguments]
+    path = os.pathsep.join(p or os.getcwd() for p in sys.path)
+    told = f"The plugin {arguments[1]}"
+    try:
+        done = subprocess.run(
+            command, capture_output=True, timeout=PATIENCE, check=False, env={**os.environ, "PYTHONPATH": path}
+        )
+    except subprocess.TimeoutExpired as error:
+        raise EngineError(f"{told} did not answer for {PATIENCE:g} s; try another plugin.") from error
+    if done.returncode:
+        lines = [line for line in done.stderr.decode(errors="replace").splitlines() if "Error" in line]
+        why = lines[-1].rstrip(".") if lines else f"it crashed with status {done.returncode}"
+        raise EngineError(f"{told} cannot be used: {why}.")
+
+
+@cache
+def _pool(process: int, profile: str, samples: int, workers: int | None) -> Pool:
+    """One pool for each process: a fork has none of its parent's."""
+    return Pool(f"unsynth.synths.plugin_engine:Engine:{profile}", samples, workers)
