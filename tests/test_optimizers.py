@@ -13,11 +13,11 @@ from unsynth.optimizers import LARS, groups, peaks, rate
 from unsynth.recipe import build, read
 from unsynth.synths import synth
 
-RECIPES = sorted((Path(__file__).parent.parent / "recipes").glob("*.yaml"))
+RECIPE = Path(__file__).parent.parent / "recipes" / "voice-small.yaml"
 
 
 def recipe():
-    return build(read(RECIPES[0])[0])
+    return build(read(RECIPE)[0])
 
 
 def perceiver():

@@ -9,7 +9,7 @@ import torch
 import yaml
 from commands import is_one_sentence, one_thread, run  # noqa: F401
 
-from unsynth import checkpoint, study
+from unsynth import checkpoint, folders, study
 from unsynth.base import UsageError
 from unsynth.downstream import Measures
 from unsynth.recipe import build, parse
@@ -146,7 +146,7 @@ def test_mistakes_are_one_sentence(capsys, recipes):
 
 
 def test_an_exported_model_is_half_as_large_and_makes_the_same_points(capsys, tmp_path, monkeypatch):
-    monkeypatch.setenv(checkpoint.OWN, str(tmp_path / "data"))
+    monkeypatch.setenv(folders.OWN, str(tmp_path / "data"))
     recipe, facts = parse(tiny("tiny-vicreg"))
     checkpoint.save(tmp_path / "run" / "model.safetensors", build(recipe).state_dict(), facts)
     code, out, _ = run(capsys, "export-model", tmp_path / "run")
@@ -160,7 +160,7 @@ def test_an_exported_model_is_half_as_large_and_makes_the_same_points(capsys, tm
 
 
 def test_what_no_search_uses_is_not_made_the_users(capsys, tmp_path, monkeypatch):
-    monkeypatch.setenv(checkpoint.OWN, str(tmp_path / "data"))
+    monkeypatch.setenv(folders.OWN, str(tmp_path / "data"))
     recipe, facts = parse(tiny("tiny-diffusion"))
     checkpoint.save(tmp_path / "model.safetensors", build(recipe).state_dict(), facts)
     code, _, err = run(capsys, "export-model", tmp_path / "model.safetensors")
