@@ -10,7 +10,7 @@ from torch import nn
 from toy import Toy
 
 from unsynth.base import Encoder
-from unsynth.distributed import average_gradients, rank, world
+from unsynth.distributed import average_gradients, leave, rank, world
 from unsynth.encoders.layers import BatchNorm
 from unsynth.params import Param, ParamSpec
 from unsynth.recipe import build, parse
@@ -112,3 +112,4 @@ def main(out, device):
 if __name__ == "__main__":
     sys.modules["training"] = sys.modules["__main__"]
     main(*sys.argv[1:])
+    leave()

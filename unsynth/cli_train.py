@@ -36,7 +36,7 @@ def pretrain_encoder(
         minutes: stop, saved, after so long.
         validate_steps: how often to log the recall of a joint space among 2,000 validation sounds; 0 is never.
     """
-    from unsynth.distributed import rank
+    from unsynth.distributed import leave, rank
     from unsynth.recipe import read
     from unsynth.synths import synth as synth_of
 
@@ -64,6 +64,7 @@ def pretrain_encoder(
         fit(what, facts, folder, on_progress=show, **limits)
     if rank() == 0:
         print(folder / MODEL)
+    leave()
 
 
 def study_recipes(

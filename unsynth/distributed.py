@@ -106,3 +106,10 @@ def _summed(x: Tensor) -> Tensor:
 
 def _real(x: Tensor) -> Tensor:
     return (torch.view_as_real(x) if x.is_complex() else x).flatten()
+
+
+def leave() -> None:
+    """End this process's part in the group: threads of the group that still run when Python ends abort the process."""
+    if dist.is_available() and dist.is_initialized():
+        dist.barrier()
+        dist.destroy_process_group()
