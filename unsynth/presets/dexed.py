@@ -26,9 +26,7 @@ def export(title: str, stems: list[str], params: Params) -> dict[str, bytes]:
     """
     names = [_slot(title, rank) for rank in range(1, len(stems) + 1)]
     bank = syx.bank(syx.from_params(params, names)[: syx.VOICES])
-    notes = to_note(params).tolist()
-    midis = {f"{s}.mid": midi.one_note(round(p), round(v), t) for s, (p, v, t) in zip(stems, notes, strict=True)}
-    return {f"{stems[0]}.syx": bank, **midis}
+    return {f"{stems[0]}.syx": bank} | midi.beside(stems, to_note(params).tolist())
 
 
 def banks() -> list[Path]:

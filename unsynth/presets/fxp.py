@@ -6,8 +6,9 @@ from pathlib import Path
 
 import torch
 
-from unsynth.base import NotFoundError, Params, PatchError
+from unsynth.base import Params
 from unsynth.presets import Prior, midi
+from unsynth.presets.files import parsed
 from unsynth.synths import surge
 from unsynth.synths.surge_patch import LARGEST, Preset, build, from_preset, parse, to_preset
 from unsynth.synths.surge_values import facts, new_patch
@@ -22,13 +23,7 @@ def read(path: Path) -> Preset:
         NotFoundError: no such file, or it may not be read.
         PatchError: the file is no preset of Surge XT, or damaged.
     """
-    try:
-        with path.open("rb") as file:
-            return parse(file.read(LARGEST + 1))
-    except OSError as error:
-        raise NotFoundError(f"{path} cannot be read ({error.strerror}); name an .fxp file of Surge XT.") from error
-    except PatchError as error:
-        raise PatchError(f"{path}: {error}") from error
+    return parsed(path, parse, LARGEST, "an .fxp file of Surge XT")
 
 
 def write(params: Params, name: str = "unsynth") -> bytes:
@@ -47,12 +42,9 @@ def to_params(preset: Preset) -> Params:
 
 def export(title: str, stems: list[str], params: Params) -> dict[str, bytes]:
     """For each candidate the preset, named after ``title``, and the note to play as a .mid."""
-    raw = surge.to_raw(params)
     names = [f"{Path(title).stem} {rank}" for rank in range(1, len(stems) + 1)]
     presets = {f"{stem}.fxp": write(row, name) for stem, row, name in zip(stems, params, names, strict=True)}
-    notes = raw[:, -3:].tolist()
-    midis = {f"{s}.mid": midi.one_note(round(p), round(v), t) for s, (p, v, t) in zip(stems, notes, strict=True)}
-    return {**presets, **midis}
+    return presets | midi.beside(stems, surge.to_raw(params)[:, -3:].tolist())
 
 
 def random_patches() -> Prior:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable, Sequence
 
 QUARTER = 1000  # ticks, each of which is a millisecond at 60 beats per minute
 TEMPO = b"\x00\xff\x51\x03" + (1_000_000).to_bytes(3, "big")  # microseconds of a quarter
@@ -21,6 +22,11 @@ def one_note(pitch: int, velocity: int, seconds: float) -> bytes:
     held = _variable(round(seconds * QUARTER))
     track = TEMPO + bytes([0, NOTE_ON, pitch, velocity]) + held + bytes([NOTE_OFF, pitch, RELEASE]) + END
     return struct.pack(">4sIHHH4sI", b"MThd", 6, 0, 1, QUARTER, b"MTrk", len(track)) + track
+
+
+def beside(stems: Sequence[str], notes: Iterable[Sequence[float]]) -> dict[str, bytes]:
+    """For each candidate's file name a .mid with its note: pitch, velocity and seconds held."""
+    return {f"{s}.mid": one_note(round(p), round(v), t) for s, (p, v, t) in zip(stems, notes, strict=True)}
 
 
 def _variable(number: int) -> bytes:

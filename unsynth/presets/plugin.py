@@ -12,10 +12,5 @@ NOTE = 3  # pitch, velocity and length, at the end of a row
 def export(synth: str, title: str, stems: list[str], params: Params) -> dict[str, bytes]:
     """For each candidate a .vstpreset, which hosts load into the plugin, and a .mid; the files have no titles."""
     plugin = Plugin(synth.removeprefix(PREFIX))
-    files = zip(stems, plugin.presets(params), plugin.rows(params)[:, -NOTE:].tolist(), strict=True)
-    notes = [(stem, preset, midi.one_note(round(p), round(v), t)) for stem, preset, (p, v, t) in files]
-    return {
-        name: data
-        for stem, preset, note in notes
-        for name, data in ((f"{stem}.vstpreset", preset), (f"{stem}.mid", note))
-    }
+    presets = {f"{stem}.vstpreset": data for stem, data in zip(stems, plugin.presets(params), strict=True)}
+    return presets | midi.beside(stems, plugin.rows(params)[:, -NOTE:].tolist())

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import torch
 
-from unsynth.base import NotFoundError, Params, PatchError, UsageError
+from unsynth.base import Params, PatchError, UsageError
+from unsynth.presets.files import parsed
 from unsynth.synths import dexed
 
 Place = tuple[int, int, int]  # byte of the packed voice, lowest bit, bits
@@ -121,6 +122,8 @@ def parse(data: bytes) -> list[Voice]:
     Raises:
         PatchError: that is no such file, or a damaged one.
     """
+    if len(data) > LARGEST:
+        raise PatchError(f"The file has more than {LARGEST:,} bytes: it is no DX7 bank.")
     if data and len(data) % PACKED == 0 and max(data) <= MIDI_BYTE:
         return [Voice(data[i : i + PACKED]) for i in range(0, len(data), PACKED)]
     voices: list[Voice] = []
@@ -138,16 +141,7 @@ def read(path: Path) -> list[Voice]:
         NotFoundError: no such file, or it may not be read.
         PatchError: as :func:`parse`, with the name of the file.
     """
-    try:
-        with path.open("rb") as file:
-            data = file.read(LARGEST + 1)
-        if len(data) > LARGEST:
-            raise PatchError(f"The file has more than {LARGEST:,} bytes: it is no DX7 bank.")
-        return parse(data)
-    except OSError as error:
-        raise NotFoundError(f"{path} cannot be read ({error.strerror}); name a .syx file.") from error
-    except PatchError as error:
-        raise PatchError(f"{path}: {error}") from error
+    return parsed(path, parse, LARGEST, "a .syx file")
 
 
 def _message(data: bytes) -> tuple[list[Voice], bytes]:

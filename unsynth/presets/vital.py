@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 
-from unsynth.base import NotFoundError, Params, PatchError
+from unsynth.base import Params, PatchError
 from unsynth.presets import Prior, midi
+from unsynth.presets.files import parsed
 from unsynth.synths.vital import SPEC, to_rows
 from unsynth.synths.vital_patch import (
     CONTROLS,
@@ -47,13 +48,7 @@ def read(path: Path) -> Json:
         NotFoundError: no such file, or it may not be read.
         PatchError: as :func:`parse`, with the name of the file.
     """
-    try:
-        with path.open("rb") as file:
-            return parse(file.read(LARGEST + 1))
-    except OSError as error:
-        raise NotFoundError(f"{path} cannot be read ({error.strerror}); name a .vital file.") from error
-    except PatchError as error:
-        raise PatchError(f"{path}: {error}") from error
+    return parsed(path, parse, LARGEST, "a .vital file")
 
 
 def parse(data: bytes) -> Json:
@@ -93,9 +88,7 @@ def export(title: str, stems: list[str], params: Params) -> dict[str, bytes]:
     """For each candidate the preset, named after ``title``, and the note to play as a .mid."""
     names = [f"{Path(title).stem} {rank}" for rank in range(1, len(stems) + 1)]
     presets = {f"{stem}.vital": write(row, name) for stem, row, name in zip(stems, params, names, strict=True)}
-    notes = to_rows(params)[:, -len(NOTE) :].tolist()
-    midis = {f"{s}.mid": midi.one_note(round(p), round(v), t) for s, (p, v, t) in zip(stems, notes, strict=True)}
-    return {**presets, **midis}
+    return presets | midi.beside(stems, to_rows(params)[:, -len(NOTE) :].tolist())
 
 
 def random_patches() -> Prior:

@@ -7,9 +7,7 @@ Digital Programmable Algorithm Synthesizer Owner's Manual" (1983), "MIDI data fo
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
-from functools import cache
 from importlib.util import find_spec
 
 import torch
@@ -19,11 +17,10 @@ from torch import Tensor
 from unsynth.base import Audio, Params, SoundIds, Synth, UsageError
 from unsynth.params import Param, ParamSpec
 from unsynth.synths.dexed_engine import RATE, SECONDS
-from unsynth.synths.worker import Pool
+from unsynth.synths.engines import played, whole_ticks
 
 ENGINE = "unsynth.synths.dexed_engine:Engine"
 INSTALL = "pip install 'unsynth[dexed]'"
-TICK = 0.001  # s; a note is held for a whole number of these, in the engine as in a MIDI file
 
 SWITCH = ("off", "on")
 CURVES = ("-linear", "-exponential", "+exponential", "+linear")
@@ -103,7 +100,7 @@ def to_numbers(params: Params) -> Float[Tensor, "batch 145"]:
 def to_note(params: Params) -> Float[Tensor, "batch 3"]:
     """MIDI note, velocity and seconds held (whole ticks) of ``params``."""
     note = SPEC.to_human(params)[:, COLUMNS[len(NUMBERS) :]]
-    note[:, 2] = (note[:, 2].double() / TICK).round().mul(TICK).float()
+    note[:, 2] = whole_ticks(note[:, 2])
     return note
 
 
@@ -139,24 +136,12 @@ class Dexed(Synth):
             UsageError: dexed-py is not installed.
             EngineError: the engine failed.
         """
-        rows = torch.cat([to_numbers(params.detach().cpu()), to_note(params.detach().cpu())], dim=1)
-        audio = torch.from_numpy(pool(self.workers).render(rows.numpy()))
-        return (audio / audio.abs().amax(1, keepdim=True).clamp(min=1)).to(params.device)
-
-
-def pool(workers: int | None = None) -> Pool:
-    """The processes of this process; UsageError where dexed-py is not installed."""
-    if not installed():
-        raise UsageError(f"The synth dexed needs dexed-py, which is not installed; run {INSTALL}.")
-    return _pool(os.getpid(), workers)
+        if not installed():
+            raise UsageError(f"The synth dexed needs dexed-py, which is not installed; run {INSTALL}.")
+        rows = torch.cat([to_numbers(params), to_note(params)], dim=1)
+        return played(ENGINE, round(RATE * SECONDS), rows, self.workers).to(params.device)
 
 
 def installed() -> bool:
     """Whether dexed-py can be imported."""
     return find_spec("dexed") is not None
-
-
-@cache
-def _pool(process: int, workers: int | None) -> Pool:
-    """One pool for each process: a fork has none of its parent's."""
-    return Pool(ENGINE, round(RATE * SECONDS), workers)

@@ -10,7 +10,6 @@ import json
 import os
 import subprocess
 import sys
-from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,14 +23,13 @@ from torch import Tensor
 from unsynth.base import Audio, EngineError, NotFoundError, Params, PatchError, SoundIds, Synth, UsageError
 from unsynth.folders import data_folder
 from unsynth.params import Param, ParamSpec
+from unsynth.synths.engines import played, whole_ticks
 from unsynth.synths.plugin_engine import RATE
 from unsynth.synths.plugin_profile import SCHEMA
-from unsynth.synths.worker import Pool
 
 INSTALL = "pip install 'unsynth[plugin]'"
 PREFIX = "plugin:"
 SECONDS = 3.0
-TICK = 0.001  # s; a note is held for a whole number of these, in the engine as in a MIDI file
 PATIENCE = 900.0  # s that a profile may take
 DIGITS = 8
 LARGEST = 1 << 22  # bytes of a profile
@@ -71,15 +69,14 @@ class Plugin(Synth):
             share = (rows[:, i] - param["low"]) / (param["high"] - param["low"])
             steps = param.get("values")
             rows[:, i] = torch.tensor(steps)[(share * (len(steps) - 1)).round().long()] if steps else share
-        rows[:, -1] = (rows[:, -1].double() / TICK).round().mul(TICK).float()
+        rows[:, -1] = whole_ticks(rows[:, -1])
         return rows
 
     def render(self, params: Params, noise: SoundIds | None = None) -> Audio:
         """As :meth:`Synth.render`; EngineError where the plugin fails."""
         samples = round(self.rate * self.seconds)
-        sounds = _pool(os.getpid(), str(self.profile_file), samples, self.workers).render(self.rows(params).numpy())
-        audio = torch.from_numpy(np.nan_to_num(sounds))
-        return (audio / audio.abs().amax(1, keepdim=True).clamp(min=1)).to(params.device)
+        engine = f"unsynth.synths.plugin_engine:Engine:{self.profile_file}"
+        return played(engine, samples, self.rows(params), self.workers).to(params.device)
 
     def presets(self, params: Params) -> list[bytes]:
         """The .vstpreset of each row."""
@@ -177,9 +174,3 @@ def _run(*arguments: str) -> None:
         lines = [line for line in done.stderr.decode(errors="replace").splitlines() if "Error" in line]
         why = lines[-1].rstrip(".") if lines else f"it crashed with status {done.returncode}"
         raise EngineError(f"{told} cannot be used: {why}.")
-
-
-@cache
-def _pool(process: int, profile: str, samples: int, workers: int | None) -> Pool:
-    """One pool for each process: a fork has none of its parent's."""
-    return Pool(f"unsynth.synths.plugin_engine:Engine:{profile}", samples, workers)

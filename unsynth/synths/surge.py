@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from functools import cache
-
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -13,9 +9,9 @@ from torch import Tensor
 from unsynth.base import Audio, Params, SoundIds, Synth
 from unsynth.params import Param, ParamSpec
 from unsynth.synths import surge_values
+from unsynth.synths.engines import played
 from unsynth.synths.surge_engine import RATE, SAMPLES, SECONDS, available
 from unsynth.synths.surge_values import facts
-from unsynth.synths.worker import Pool
 
 ENGINE = "unsynth.synths.surge_engine:engine"
 
@@ -80,12 +76,4 @@ class Surge(Synth):
             EngineError: the engine failed.
         """
         available()
-        sounds = _pool(os.getpid(), self.workers).render(to_raw(params).numpy())
-        audio = torch.from_numpy(np.nan_to_num(sounds))
-        return (audio / audio.abs().amax(1, keepdim=True).clamp(min=1)).to(params.device)
-
-
-@cache
-def _pool(process: int, workers: int | None) -> Pool:
-    """One pool for each process: a fork has none of its parent's."""
-    return Pool(ENGINE, SAMPLES, workers)
+        return played(ENGINE, SAMPLES, to_raw(params), self.workers).to(params.device)

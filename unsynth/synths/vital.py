@@ -5,23 +5,18 @@ docs/vital.md tells what the subset has. vita plays it in worker processes.
 
 from __future__ import annotations
 
-import os
-from functools import cache
 from importlib.util import find_spec
 
-import numpy as np
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from unsynth.base import Audio, Params, SoundIds, Synth, UsageError
 from unsynth.params import Param, ParamSpec
+from unsynth.synths.engines import played, whole_ticks
 from unsynth.synths.vital_patch import CONTROLS, NOTE, RATE, SECONDS, Control
-from unsynth.synths.worker import Pool
 
 ENGINE = "unsynth.synths.vital_engine:Engine"
 INSTALL = "pip install 'unsynth[vital]'"
-TICK = 0.001  # s; a note is held for a whole number of these, in the engine as in a MIDI file
 
 
 def _param(control: Control) -> Param:
@@ -36,7 +31,7 @@ SPEC = ParamSpec("vital", [_param(control) for control in [*CONTROLS, *NOTE]])
 def to_rows(params: Params) -> Float[Tensor, "batch param"]:
     """Human values as the engine and the files have them: the note is held for whole ticks."""
     rows = SPEC.to_human(params.detach().cpu())
-    rows[:, -1] = (rows[:, -1].double() / TICK).round().mul(TICK).float()
+    rows[:, -1] = whole_ticks(rows[:, -1])
     return rows
 
 
@@ -67,17 +62,9 @@ class Vital(Synth):
         """
         if not installed():
             raise UsageError(f"The synth vital needs vita, which is not installed; run {INSTALL}.")
-        sounds = _pool(os.getpid(), self.workers).render(to_rows(params).numpy())
-        audio = torch.from_numpy(np.nan_to_num(sounds))
-        return (audio / audio.abs().amax(1, keepdim=True).clamp(min=1)).to(params.device)
+        return played(ENGINE, round(RATE * SECONDS), to_rows(params), self.workers).to(params.device)
 
 
 def installed() -> bool:
     """Whether vita can be imported."""
     return find_spec("vita") is not None
-
-
-@cache
-def _pool(process: int, workers: int | None) -> Pool:
-    """One pool for each process: a fork has none of its parent's."""
-    return Pool(ENGINE, round(RATE * SECONDS), workers)
