@@ -11,6 +11,7 @@ from unsynth.estimators.regression import Regression, params_error
 from unsynth.params import Param, ParamSpec
 from unsynth.search.draw import Draw
 from unsynth.synths import synth
+from unsynth.trainer import train_mode
 
 SPEC = synth("voice").spec
 
@@ -53,7 +54,7 @@ def trained(frozen):
     torch.manual_seed(0)
     model, generator = Regression(Toy.spec, Peak(), width=32, blocks=1, frozen=frozen), torch.Generator().manual_seed(0)
     optimizer = torch.optim.Adam((p for p in model.parameters() if p.requires_grad), 0.01)
-    model.train()
+    train_mode(model)
     for _ in range(150):
         optimizer.zero_grad()
         model.loss(batch(generator), "all")["loss"].backward()

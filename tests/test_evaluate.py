@@ -32,11 +32,17 @@ def test_rows_resume_and_oracle_is_best(targets, tmp_path):
     assert header["budget"] == {"seconds": None, "renders": 40}
 
 
-def test_another_budget_starts_anew(targets, tmp_path):
+@pytest.mark.parametrize("what", ["budget", "seed", "distance"])
+def test_results_made_in_another_way_are_neither_mixed_nor_lost(targets, tmp_path, monkeypatch, what):
     out = tmp_path / "rows.jsonl"
     evaluate.run(VOICE, targets[:1], ["random"], BUDGET, 0, out)
-    rows = evaluate.run(VOICE, targets[:1], ["random"], Budget(renders=20), 0, out)
-    assert [row.renders for row in rows] == [20]
+    before = out.read_bytes()
+    if what == "distance":
+        monkeypatch.setattr(evaluate.MatchDistance, "measures", "something else")
+    budget, seed = Budget(renders=20) if what == "budget" else BUDGET, int(what == "seed")
+    with pytest.raises(UsageError, match=f"another {what}; name another file"):
+        evaluate.run(VOICE, targets[:1], ["random"], budget, seed, out)
+    assert out.read_bytes() == before
 
 
 def test_recordings_take_their_family_from_the_folder(tmp_path):

@@ -205,6 +205,11 @@ class Solution:
     params: Params
     distances: Float[Tensor, " batch"]
 
+    @classmethod
+    def nothing(cls, params: int) -> Solution:
+        """No candidates yet, for a synth of so many parameters."""
+        return cls(torch.empty(0, params), torch.empty(0))
+
     def best(self, k: int) -> Solution:
         """The ``k`` nearest candidates (fewer if there are fewer), nearest first."""
         order = self.distances.argsort(stable=True)[:k]
@@ -244,7 +249,7 @@ class Problem:
         self.began = time.perf_counter()
         self.renders = 0
         self.curve: list[tuple[float, int, float]] = []
-        self.elite = Solution(torch.empty(0, len(synth.spec)), torch.empty(0))
+        self.elite = Solution.nothing(len(synth.spec))
 
     @property
     def seconds(self) -> float:

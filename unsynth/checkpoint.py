@@ -39,12 +39,16 @@ def save(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) ->
     Raises:
         OutputError: the file cannot be written.
     """
-    temporary = path.with_name(path.name + ".tmp")
     held = {name: x.detach().to("cpu", copy=True).contiguous() for name, x in tensors.items()}
-    metadata = {"format": FORMAT, "version": __version__, "facts": json.dumps(facts), "crc32": _checksum(held)}
+    write(path, held, {"format": FORMAT, "version": __version__, "facts": json.dumps(facts), "crc32": _checksum(held)})
+
+
+def write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write a safetensors file whole or not at all; OutputError where it cannot be written."""
+    temporary = path.with_name(path.name + ".tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(held, temporary, metadata)
+        save_file(tensors, temporary, metadata)
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -61,18 +65,22 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     if not path.is_file():
         raise NotFoundError(f"There is no checkpoint at {path}; `unsynth pretrain` makes one.")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
-        raise PatchError(f"{path} is not a whole checkpoint; copy it again or train it again.") from error
+    tensors, metadata = read(path, "checkpoint; copy it again or train it again")
     if metadata.get("format") != FORMAT:
         raise PatchError(f"{path} is not a checkpoint of this version of unsynth; train it again or get a newer one.")
     facts = _facts(metadata.get("facts", ""))
     if facts is None or metadata.get("crc32", _checksum(tensors)) != _checksum(tensors):
         raise PatchError(f"{path} is damaged; copy it again or train it again.")
     return tensors, facts
+
+
+def read(path: Path, what: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata of a safetensors file; PatchError where it is not a whole ``what``."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise PatchError(f"{path} is not a whole {what}.") from error
 
 
 def halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -108,7 +108,6 @@ def searched(
     space: JointSpace, synth: Synth, targets: Sequence[Target], seed: int, how: Measures, tell: Tell
 ) -> dict[str, float]:
     """Mean MSS after a search in the space from random parameters, and after a search by rendering from there."""
-    nothing = Solution(torch.empty(0, len(synth.spec)), torch.empty(0))
     stages = {
         "searched": (Embedding(space, rendered=how.rendered, seed=seed), how.rendered),
         "refined": (Genetic(seed=seed), how.refined),
@@ -116,7 +115,7 @@ def searched(
     found: dict[str, list[float]] = {name: [] for name in stages}
     for done, target in enumerate(targets):
         tell("searching", done / len(targets), target.name)
-        solution = nothing
+        solution = Solution.nothing(len(synth.spec))
         for name, (search, renders) in stages.items():
             problem = Problem(synth, target.sound, MatchDistance(target.sound), Budget(renders=renders))
             with torch_on_one_thread():

@@ -19,12 +19,13 @@ import numpy as np
 import torch
 
 from unsynth import __version__, audio, distances
-from unsynth.base import Audio, Budget, Params, Problem, Solution, Synth
+from unsynth.base import Audio, Budget, Params, Problem, Solution, Synth, UsageError
 from unsynth.native import torch_on_one_thread
 from unsynth.search import method
 from unsynth.search.objective import MatchDistance
 from unsynth.sounds.ids import held_out_ids, params_of
 
+SAME = ("budget", "seed", "synth", "distance")  # what all rows of a file of results share
 OTHER_NOISE = 1  # the oracle renders the true parameters with the next noise row
 
 
@@ -86,9 +87,8 @@ def solve(synth: Synth, target: Target, arm: str, budget: Budget, seed: int) -> 
         params, renders = target.params, 1
     else:
         problem = Problem(synth, target.sound, MatchDistance(target.sound), budget)
-        empty = Solution(torch.empty(0, len(synth.spec)), torch.empty(0))
         with torch_on_one_thread():
-            params = method(arm, synth, seed)(problem, empty).best(1).params
+            params = method(arm, synth, seed)(problem, Solution.nothing(len(synth.spec))).best(1).params
         renders = problem.renders
     seconds = time.perf_counter() - began
     noise = target.noise + OTHER_NOISE if arm == "oracle" else 0
@@ -104,11 +104,16 @@ def run(
     out: Path,
     on_row: Callable[[Row], None] = lambda row: None,
 ) -> list[Row]:
-    """Every arm on every target; rows are appended to ``out`` as they come, and those already there are kept."""
+    """Every arm on every target; rows are appended to ``out`` as they come, and those already there are kept.
+
+    Raises:
+        UsageError: ``out`` has results that were made in another way.
+    """
     header: dict[str, object] = {
         "budget": asdict(budget),
         "seed": seed,
         "synth": synth.name,
+        "distance": MatchDistance.measures,
         "version": __version__,
         **machine(),
     }
@@ -157,8 +162,10 @@ def load(path: Path) -> tuple[dict[str, object], list[Row]]:
 def _resume(out: Path, header: dict[str, object]) -> list[Row]:
     if out.is_file():
         found, rows = load(out)
-        if all(found.get(key) == header[key] for key in ("budget", "seed", "synth")):
-            return rows
+        other = [key for key in SAME if found.get(key) != header[key]]
+        if other:
+            raise UsageError(f"{out} has results of another {other[0]}; name another file as --out.")
+        return rows
     out.parent.mkdir(parents=True, exist_ok=True)
     audio.write_text(out, json.dumps(header) + "\n")
     return []

@@ -22,7 +22,7 @@ from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from torch import Tensor
 
-from unsynth import checkpoint
+from unsynth import audio, checkpoint
 from unsynth.base import Objective, OutputError, PatchError, UsageError
 from unsynth.distributed import agree, any_of
 from unsynth.recipe import Recipe, same, seeded
@@ -213,9 +213,7 @@ class _Run:
     def _cut_log(self) -> None:
         lines = (self.out / LOG).read_text().splitlines()
         kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= self.at]
-        temporary = self.out / f"{LOG}.tmp"
-        temporary.write_text("".join(f"{line}\n" for line in kept))
-        os.replace(temporary, self.out / LOG)
+        audio.write_text(self.out / LOG, "".join(f"{line}\n" for line in kept))
 
     def told(self, terms: dict[str, Tensor]) -> None:
         """Log a step, if its turn has come."""

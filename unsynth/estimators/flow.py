@@ -117,7 +117,7 @@ class Flow(Estimator):
     ) -> None:
         super().__init__()
         self.spec, self.encoder, self.velocity, self.coupling = spec, encoder, velocity, coupling
-        self.dropout, self.blur, self.start, self.frozen = dropout, blur, start, frozen
+        self.dropout, self.blur, self.start = dropout, blur, start
         self.steps, self.guidance, self.interval, self.heard = steps, guidance, interval, heard
         self.encoder.requires_grad_(not frozen)
         mask = used(spec).float()
@@ -134,8 +134,6 @@ class Flow(Estimator):
 
     def tokens(self, audio: Audio) -> Tokens:
         """What the flow hears of each sound."""
-        if self.frozen:
-            self.encoder.eval()
         tokens = self.hear(self.encoder.tokens(audio))
         return tokens + positions(tokens.shape[1], self.width, tokens.device).to(tokens)
 

@@ -59,7 +59,7 @@ class Regression(Estimator):
         super().__init__()
         if error == "embedding" and not space:
             raise UsageError("The error in embedding needs a joint space: set `space` to its checkpoint.")
-        self.spec, self.encoder, self.error, self.start, self.frozen = spec, encoder, error, start, frozen
+        self.spec, self.encoder, self.error, self.start = spec, encoder, error, start
         self.encoder.requires_grad_(not frozen)
         self.head = nn.Sequential(
             nn.Linear(encoder.dim, width),
@@ -71,8 +71,6 @@ class Regression(Estimator):
 
     def guess(self, audio: Audio) -> Params:
         """One patch for each sound."""
-        if self.frozen:
-            self.encoder.eval()
         return self.head(self.encoder(audio)).float().sigmoid()
 
     def loss(self, batch: Batch, player: str) -> dict[str, Tensor]:

@@ -212,7 +212,7 @@ class Joint(Objective):
         moved: float = 0.05,
     ) -> None:
         super().__init__()
-        self.encoder, self.params, self.start, self.frozen = audio, params(spec), start, frozen
+        self.encoder, self.params, self.start = audio, params(spec), start
         self.decoys, self.near, self.moved = decoys, near, moved
         self.encoder.requires_grad_(not frozen)
         self.criterion = criterion(audio.dim, self.params.dim)
@@ -221,7 +221,7 @@ class Joint(Objective):
 
     def sound(self, audio: Audio) -> Vector:
         """Sounds as points of the joint space."""
-        return self.criterion.sound(self._encode(audio))
+        return self.criterion.sound(self.encoder(audio))
 
     def patch(self, params: Params) -> Vector:
         """Parameters as points of the joint space, near those of the sounds that they make."""
@@ -229,7 +229,7 @@ class Joint(Objective):
 
     def loss(self, batch: Batch, player: str) -> dict[str, Tensor]:
         others = self.params(self._others(batch.params)) if self.decoys or self.near else None
-        return self.criterion(self._encode(batch.audio), self.params(batch.params), others)
+        return self.criterion(self.encoder(batch.audio), self.params(batch.params), others)
 
     def _others(self, params: Params) -> Params:
         """Parameters of no sound of the batch: random ones, and copies with a few drawn anew."""
@@ -237,8 +237,3 @@ class Joint(Objective):
         anew = torch.rand_like(copies) < self.moved
         random = torch.rand(self.decoys, params.shape[1], device=params.device)
         return torch.cat([random, torch.where(anew, torch.rand_like(copies), copies)])
-
-    def _encode(self, audio: Audio) -> Vector:
-        if self.frozen:
-            self.encoder.eval()
-        return self.encoder(audio)

@@ -8,7 +8,6 @@ principal components and stored in eight bits.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,12 +17,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float, Int8, Int64
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from unsynth.base import Audio, NotFoundError, OutputError, PatchError, SoundIds, Synth
-from unsynth.checkpoint import installed
+from unsynth.checkpoint import installed, read, write
 from unsynth.frontends.mel import log_mel
 from unsynth.native import torch_on_one_thread
 from unsynth.search import ivf
@@ -114,11 +111,9 @@ class Index:
     def save(self, path: Path, exact_up_to: int = EXACT_UP_TO) -> None:
         """Write the index; where FAISS is there and sounds are more than ``exact_up_to``, its lists beside it."""
         tensors = {"codes": self.codes, **vars(self.projection)}
-        temporary = path.with_name(path.name + ".tmp")
         metadata = {"format": FORMAT, "spec": self.spec_hash, "feature": self.feature.name}
         lists_of(path).unlink(missing_ok=True)
-        save_file({k: v.contiguous() for k, v in tensors.items()}, temporary, metadata)
-        os.replace(temporary, path)
+        write(path, {k: v.contiguous() for k, v in tensors.items()}, metadata)
         if len(self.codes) > exact_up_to and ivf.available():
             ivf.build(lists_of(path), self.codes)
 
@@ -127,12 +122,7 @@ class Index:
         """Read an index; NotFoundError if there is none, PatchError if damaged or of another synth or feature."""
         if not path.is_file():
             raise NotFoundError(f"There is no index at {path}; `unsynth index build` makes one.")
-        try:
-            with safe_open(path, framework="pt") as file:
-                metadata = file.metadata() or {}
-                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError) as error:
-            raise PatchError(f"{path} is not a whole index; `unsynth index build` makes a new one.") from error
+        tensors, metadata = read(path, "index; `unsynth index build` makes a new one")
         if metadata.get("format") != FORMAT or metadata.get("spec") != synth.spec.hash:
             raise PatchError(f"{path} is an index of another synth or version; `unsynth index build` makes a new one.")
         if metadata.get("feature", SUMMARY.name) != feature.name:
@@ -206,14 +196,14 @@ def _projection(path: Path, synth: Synth, feature: Feature, dim: int, count: int
     """Fit on sounds spread over the training ids, or reuse the fit that an interrupted build left."""
     recipe = json.dumps([synth.spec.hash, feature.name, dim, count])
     if path.is_file():
-        with safe_open(path, framework="pt") as file:
-            if (file.metadata() or {}).get("recipe") == recipe:
-                return Projection(*(file.get_tensor(k) for k in ("mean", "components", "step")))
+        tensors, metadata = read(path, "fit; remove it")
+        if metadata.get("recipe") == recipe:
+            return Projection(**tensors)
     path.with_suffix(".part").unlink(missing_ok=True)
     features = [
         features_of(synth, train_ids(10**7 + first, min(chunk, count - first)), feature)
         for first in range(0, count, chunk)
     ]
     projection = Projection.fit(torch.cat(features), dim)
-    save_file({k: v.contiguous() for k, v in vars(projection).items()}, path, {"recipe": recipe})
+    write(path, {k: v.contiguous() for k, v in vars(projection).items()}, {"recipe": recipe})
     return projection

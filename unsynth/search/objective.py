@@ -35,6 +35,8 @@ class MatchDistance:
         UnusableError: the target has no samples.
     """
 
+    measures = "MSS, and frames that are silent on one side only"
+
     def __init__(self, target: Audio, silence: float = 2.0) -> None:
         self.spectral, self.silence = SpectralDistance(target), silence
         peaks = _peaks(target.detach())
