@@ -125,7 +125,7 @@ def fit(
     log_steps: int = 20,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> Objective:
-    """Train, or go on training, until the recipe's last step.
+    """Train, or go on training, until the recipe's last step: the objective with the averaged weights, in ``eval()``.
 
     Writes to ``out``: ``log.jsonl``, ``state.safetensors`` (all that the next step needs: killed at any moment and
     started again, the losses are those of an uninterrupted run) and ``model.safetensors`` (the averaged weights).
@@ -144,11 +144,8 @@ def fit(
         log_steps: steps between lines of the log.
         on_progress: called with every line of the log, on the first process only.
 
-    Returns:
-        The objective with the averaged weights, in ``eval()``.
-
     Raises:
-        PatchError: ``out`` holds a training with another recipe, or the checkpoint to start from has another encoder.
+        PatchError: ``out`` holds a training with another recipe, or what to start from has another encoder.
         NotFoundError: the checkpoint to start from is not there.
         OutputError: ``out`` cannot be written.
         UsageError: the devices are not there, or ``out`` is another folder on each machine.
@@ -158,9 +155,8 @@ def fit(
     trainer = Trainer(recipe, fabric)
     run = _Run(trainer, facts, out, on_progress, log_steps, save_minutes)
     run.resume()
-    stream = Stream(
-        synth_of(recipe.synth), recipe.batch, fabric.global_rank, fabric.world_size, recipe.first, fabric.device
-    )
+    place_of = fabric.global_rank, fabric.world_size, recipe.first, fabric.device
+    stream = Stream(synth_of(recipe.synth), recipe.batch, *place_of)
     end = math.inf if minutes is None else time.monotonic() + 60 * minutes
     with interruption() as interrupted, closing(stream.since(trainer.step)) as batches:
         while trainer.step < recipe.steps and not any_of(interrupted() or time.monotonic() > end, fabric.device):
