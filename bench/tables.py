@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from unsynth import evaluate, study_table
-from unsynth.study import read
+from unsynth import evaluate
+from unsynth.study.compare import read
+from unsynth.study.table import page
 
 ROOT = Path(__file__).parent.parent
 TABLES = {  # results file: what it shows
@@ -49,7 +50,7 @@ def fill(readme: str) -> str:
 
 def study() -> str:
     """The page of the study, of today's results."""
-    return f"{STUDY_HEAD}\n\n{study_table.page(read(STUDY))}\n"
+    return f"{STUDY_HEAD}\n\n{page(read(STUDY))}\n"
 
 
 if __name__ == "__main__":

@@ -8,9 +8,9 @@ import training
 import yaml
 from commands import one_thread, run  # noqa: F401
 
-from unsynth.recall import points, ranks, recall, validation
 from unsynth.recipe import build, parse
 from unsynth.sounds.ids import VALIDATION, held_out_ids, is_train, params_of
+from unsynth.study.recall import points, ranks, recall, validation
 
 
 def test_ranks_are_those_of_sorted_distances():

@@ -9,13 +9,14 @@ import torch
 import yaml
 from commands import is_one_sentence, one_thread, run  # noqa: F401
 
-from unsynth import checkpoint, folders, study
+from unsynth import checkpoint, folders
 from unsynth.base import UsageError
-from unsynth.downstream import Measures
 from unsynth.recipe import build, parse
 from unsynth.sounds.stream import Stream
 from unsynth.space import JointSpace
-from unsynth.study_table import page, table
+from unsynth.study import compare as study
+from unsynth.study.downstream import Measures
+from unsynth.study.table import page, table
 from unsynth.synths import synth
 
 RECIPES = Path(__file__).parent.parent / "recipes"

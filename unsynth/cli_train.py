@@ -41,7 +41,7 @@ def pretrain_encoder(
     from unsynth.synths import synth as synth_of
 
     try:
-        from unsynth.recall import validation
+        from unsynth.study.recall import validation
         from unsynth.train import MODEL, Progress, fit
     except ModuleNotFoundError as error:
         raise UsageError(EXTRA) from error
@@ -99,18 +99,18 @@ def study_recipes(
         device: auto, cpu or cuda.
     """
     try:
-        from unsynth import study
+        from unsynth.study import compare
     except ModuleNotFoundError as error:
         raise UsageError(EXTRA) from error
     from unsynth.display import Display
-    from unsynth.downstream import Measures
-    from unsynth.study_table import table
+    from unsynth.study.downstream import Measures
+    from unsynth.study.table import table
 
     measures = Measures(among=among, targets=targets, head_steps=head_steps)
-    plan = study.Plan(minutes, sounds, measures=measures)
-    recipes = study.variants([Path(path) for path in recipe], only or [])
+    plan = compare.Plan(minutes, sounds, measures=measures)
+    recipes = compare.variants([Path(path) for path in recipe], only or [])
     with Display() as display:
-        rows = study.run(
+        rows = compare.run(
             recipes,
             _numbers(seeds),
             plan,

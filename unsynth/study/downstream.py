@@ -17,13 +17,13 @@ from unsynth.estimators.regression import Regression
 from unsynth.evaluate import Target, held_out, score
 from unsynth.native import torch_on_one_thread
 from unsynth.objectives.joint import Joint
-from unsynth.recall import points, ranks, recall
 from unsynth.recipe import parse
 from unsynth.search.embedding import Embedding
 from unsynth.search.genetic import Genetic
 from unsynth.search.objective import MatchDistance
 from unsynth.sounds.ids import VALIDATION, held_out_ids
 from unsynth.space import JointSpace
+from unsynth.study.recall import points, ranks, recall
 from unsynth.synths import synth as synth_of
 from unsynth.train import MODEL, Progress, fit
 

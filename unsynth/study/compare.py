@@ -20,10 +20,10 @@ from typing import Any
 
 from unsynth import __version__, audio, checkpoint
 from unsynth.base import UsageError
-from unsynth.downstream import Measures, measure
 from unsynth.evaluate import machine
 from unsynth.objectives.joint import Joint
 from unsynth.recipe import Recipe, load, parse
+from unsynth.study.downstream import Measures, measure
 from unsynth.train import LOG, MODEL, STATE, Progress, fit
 
 JOINT = f"{Joint.__module__}.{Joint.__qualname__}"

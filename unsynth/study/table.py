@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from statistics import mean
 
-from unsynth.study import Json, Row
+from unsynth.study.compare import Json, Row
 
 COLUMNS: dict[str, tuple[Callable[[Row], float], str]] = {  # heading: (value, format)
     "recall@1": (lambda row: row.measured["recall@1"], ".3f"),
