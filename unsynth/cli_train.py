@@ -23,7 +23,7 @@ def pretrain_encoder(
 ) -> None:
     """Train an encoder by a recipe, or go on where the training in OUT stopped.
 
-    Every sound is rendered fresh. OUT gets log.jsonl, model.safetensors and state.safetensors, from which the same
+    Every sound is rendered fresh, or comes from where the recipe says. OUT gets log.jsonl, model.safetensors and state.safetensors, from which the same
     command goes on exactly. docs/training.md tells about recipes and many GPUs.
 
     Args:
@@ -55,7 +55,7 @@ def pretrain_encoder(
     what, facts = read(Path(recipe), set or [])
     limits = {"device": device, "devices": devices, "nodes": nodes, "minutes": minutes}
     if validate_steps:
-        limits |= {"validate": validation(synth_of(what.synth)), "validate_steps": validate_steps}
+        limits |= {"validate": validation(what.sounds(synth_of(what.synth))), "validate_steps": validate_steps}
     with Display() as display:
 
         def show(at: Progress) -> None:

@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import torch
 
 from unsynth.base import Params
+from unsynth.synths.variation import Note
 
 Export = Callable[[str, list[str], Params], dict[str, bytes]]
 Prior = Callable[[int, torch.Generator], Params]
+
+
+@dataclass(frozen=True)
+class Presets:
+    """How the preset files of a synth become patches.
+
+    Args:
+        suffixes: of the files.
+        read: all patches in a file, ``(patch, param)``; PatchError or NotFoundError where it has none.
+        note: the parameters that are the note, which no preset has.
+    """
+
+    suffixes: tuple[str, ...]
+    read: Callable[[Path], Params]
+    note: Note
 
 
 def _dexed(title: str, stems: list[str], params: Params) -> dict[str, bytes]:
@@ -25,6 +43,19 @@ def _dexed_prior() -> Prior:
     return random_patches()
 
 
+def _dexed_invented() -> Prior:
+    from unsynth.presets.dexed import random_patches
+
+    return random_patches([])
+
+
+def _dexed_presets() -> Presets:
+    from unsynth.presets import dexed, syx
+    from unsynth.synths.dexed_prior import NOTE
+
+    return Presets(dexed.SUFFIXES, lambda path: syx.to_params(syx.read(path)), NOTE)
+
+
 def _surge(title: str, stems: list[str], params: Params) -> dict[str, bytes]:
     from unsynth.presets.fxp import export
 
@@ -35,6 +66,12 @@ def _surge_prior() -> Prior:
     from unsynth.presets.fxp import random_patches
 
     return random_patches()
+
+
+def _surge_presets() -> Presets:
+    from unsynth.presets import fxp
+
+    return Presets((".fxp",), lambda path: fxp.to_params(fxp.read(path))[None], PLAYED)
 
 
 def _drum_prior() -> Prior:
@@ -54,6 +91,14 @@ def _vital_prior() -> Prior:
 
     return random_patches()
 
+
+def _vital_presets() -> Presets:
+    from unsynth.presets import vital
+
+    return Presets((".vital",), lambda path: vital.to_params(vital.read(path))[None], PLAYED)
+
+
+PLAYED: Note = ("play.note", "play.velocity", "play.hold")
 
 EXPORTS: dict[str, Export] = {"dexed": _dexed, "surge": _surge, "vital": _vital}
 """Preset files of candidates, best first: from the target's name, the candidates' file names and their parameters."""
@@ -77,3 +122,9 @@ PRIORS: dict[str, Callable[[], Prior]] = {
     "drum": _drum_prior,
 }
 """Random patches that are worth a render, for synths whose uniform ones are not."""
+
+INVENTED: dict[str, Callable[[], Prior]] = {**PRIORS, "dexed": _dexed_invented}
+"""Those that need no files of the user's: the same on every machine."""
+
+PRESETS: dict[str, Callable[[], Presets]] = {"dexed": _dexed_presets, "surge": _surge_presets, "vital": _vital_presets}
+"""How preset files become patches to start from."""
