@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from unsynth import arguments
-from unsynth.cli_train import export_model, pretrain_encoder, study_recipes
+from unsynth.cli_train import build_shards, export_model, pretrain_encoder, study_recipes
 from unsynth.errors import BatchError, UnsynthError, UsageError
 from unsynth.instruments import synths
 
@@ -266,6 +266,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "render": render_patch,
     "synths": synths,
     "index": index_sounds,
+    "shards": build_shards,
     "pretrain": pretrain_encoder,
     "export-model": export_model,
     "study": study_recipes,

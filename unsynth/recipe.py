@@ -263,4 +263,8 @@ def _is_own(name: str) -> bool:
         found = getattr(import_module(module), attribute, None)
     except ImportError:
         return False
-    return isinstance(found, type) and issubclass(found, nn.Module | Optimizer | Source) and found.__module__.startswith(OWN)
+    return (
+        isinstance(found, type)
+        and issubclass(found, nn.Module | Optimizer | Source)
+        and found.__module__.startswith(OWN)
+    )

@@ -51,8 +51,9 @@ class SurgeRendered(Source):
             raise PatchError(f"Sounds of surge teach nothing about the synth {synth.name}; set synth to surge.")
         self.synth = synth
         opened = [_opened(tar) for tar in shards(Path(folder).expanduser())]
-        ids, self.where = (sum((shard[of] for shard in opened), []) for of in (0, 1))
-        self.ids, self.names = torch.tensor(ids), opened[0][2]
+        self.ids = torch.tensor([sound_id for ids, *_ in opened for sound_id in ids])
+        self.where = [place for _, places, *_ in opened for place in places]
+        self.names = opened[0][2]
         if any(names != self.names for _, _, names, _ in opened):
             raise UnreadableError(f"The shards in {folder} have different parameters; keep those of one set there.")
         self.values = torch.cat([values for *_, values in opened])
