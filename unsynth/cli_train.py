@@ -105,8 +105,8 @@ def build_shards(
     instrument.workers = workers
     source = Live(instrument, prior, seed)
     with Display() as display:
-        for name, why in source.facts.get("left_out", {}).items():
-            display.line(f"left out {name}: {why}")
+        for why in source.left_out.values():
+            display.line(f"left out: {why}")
         build(folder, source, count, lambda done: display.update(folder.name, done / count, f"{done:,} of {count:,}"))
     print(folder)
 

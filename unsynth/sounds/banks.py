@@ -54,8 +54,10 @@ def read(folder: Path, presets: Presets, spec: ParamSpec) -> Banks:
         except (UnsynthError, OSError) as error:
             left_out[name] = str(error)
     digests = split(sorted(found))
-    files = {part: {found[digest][0]: digest for digest in digests[part]} for part in SPLITS}
-    every = {part: torch.cat([found[digest][1] for digest in digests[part]]) for part in SPLITS}
+    files: dict[Split, dict[str, str]] = {
+        part: {found[digest][0]: digest for digest in digests[part]} for part in SPLITS
+    }
+    every: dict[Split, Params] = {part: torch.cat([found[d][1] for d in digests[part]]) for part in SPLITS}
     return Banks(different(every, [spec.index(name) for name in presets.note]), files, left_out)
 
 

@@ -36,6 +36,7 @@ class Live(Source):
     def __init__(self, synth: Synth, prior: str = "uniform", seed: int = 0) -> None:
         self.synth, self.seed = synth, seed
         self.aside = not synth.differentiable  # an engine plays in processes of its own
+        self.left_out: Mapping[str, str] = {}  # presets that cannot be used, and why
         self.facts: dict[str, Any] = {"prior": prior.partition(":")[0], "seed": seed}
         self.draws = self._draws(prior)
 
@@ -51,7 +52,8 @@ class Live(Source):
             raise UsageError(f"The synth {name} has no prior {prior!r}; choose one of: {', '.join(known)}.")
         presets = PRESETS[name]()
         found = banks.read(Path(folder), presets, spec)
-        self.facts |= {"banks": found.files, "left_out": found.left_out}
+        self.left_out = found.left_out
+        self.facts |= {"banks": found.files, "left_out": sorted(found.left_out)}
 
         def around(patches: Params) -> Prior:
             return lambda count, generator: near(patches, count, spec, presets.note, generator)

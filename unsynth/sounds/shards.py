@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate
@@ -112,7 +113,9 @@ def digest(path: Path) -> str:
 
 def pack(batch: Batch, rate: int) -> dict[str, bytes]:
     """The sounds of a batch as the files of a shard, by name."""
-    return {f"{sound_id:012}.flac": _flac(x, rate) for sound_id, x in zip(batch.ids.tolist(), batch.audio, strict=True)}
+    names = [f"{sound_id:012}.flac" for sound_id in batch.ids.tolist()]
+    with ThreadPoolExecutor(tars.THREADS) as pool:
+        return dict(zip(names, pool.map(lambda sound: _flac(sound, rate), batch.audio), strict=True))
 
 
 def _flac(sound: torch.Tensor, rate: int) -> bytes:

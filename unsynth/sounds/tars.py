@@ -16,7 +16,7 @@ from torch import Tensor
 from unsynth.base import Audio, UnreadableError
 
 Place = tuple[int, int]  # of a file in a tar: where it begins, and its bytes
-READERS = 4  # threads that decode
+THREADS = 4  # that decode or encode
 
 
 def places(tar: Path) -> dict[str, Place]:
@@ -44,8 +44,8 @@ def sounds(where: Sequence[tuple[Path, Place]], rate: int, samples: int) -> Audi
     Raises:
         UnreadableError: one is damaged, or has another rate.
     """
-    with ThreadPoolExecutor(READERS) as pool:
-        return torch.stack([*pool.map(lambda one: _sound(*one, rate, samples), where)])
+    with ThreadPoolExecutor(THREADS) as pool:
+        return torch.stack([*pool.map(lambda one: _sound(one[0], one[1], rate, samples), where)])
 
 
 def _sound(tar: Path, place: Place, rate: int, samples: int) -> Float[Tensor, " time"]:

@@ -86,7 +86,7 @@ def head(error: Error, folder: Path, seed: int, how: Measures, device: str, tell
             "init_args": {**arguments, "space": model if error == "embedding" else ""},
         },
         "optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": how.head_lr}},
-        **{name: own[name] for name in ("synth", "sounds", "precision")},
+        **{name: own[name] for name in ("synth", "sounds", "precision") if name in own},
         **{"batch": how.head_batch, "steps": how.head_steps, "warmup": how.head_steps // 10, "seed": seed},
         "first": own["first"] + facts["step"] * own["batch"],
     }
