@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from unsynth.base import Batch, SoundIds, Synth
+from unsynth.base import Batch, NotFoundError, SoundIds, Synth
 from unsynth.sounds.ids import VALIDATION, held_out_ids, train_ids
 
 Split = Literal["train", "validation", "test"]
@@ -50,7 +50,13 @@ def ids_of(split: Split, start: int, count: int) -> SoundIds:
 
 
 def rounds(start: int, count: int, size: int) -> Int64[Tensor, " batch"]:
-    """Which of ``size`` sounds come after ``start``: all of them, then all in another order, and so on."""
+    """Which of ``size`` sounds come after ``start``: all of them, then all in another order, and so on.
+
+    Raises:
+        NotFoundError: there are none.
+    """
+    if not size:
+        raise NotFoundError("There are no sounds to train on; get or build more of them.")
     nth = torch.arange(start, start + count)
     return torch.stack([_order(n // size, size)[n % size] for n in nth.tolist()])
 
