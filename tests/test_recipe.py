@@ -21,7 +21,7 @@ SMALL = FOLDER / "voice-small.yaml"
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_every_recipe_makes_two_steps(path, tmp_path):
     torch.set_num_threads(1)
-    if path.stem in ("dexed-small", "tiny-dexed"):
+    if path.stem == "dexed-small":
         pytest.importorskip("dexed", reason="needs dexed-py: pip install 'unsynth[dexed]'")
     if path.stem == "surge-small":
         shard(tmp_path, "surge-000", 0, 20)
@@ -30,6 +30,17 @@ def test_every_recipe_makes_two_steps(path, tmp_path):
         more = []
     recipe, facts = read(path, ["steps=2", "batch=4", "warmup=1", "precision=32-true", "compiled=false", *more])
     fit(recipe, facts, tmp_path, device="cpu", log_steps=1)
+    made_two_steps(tmp_path)
+
+
+def test_the_recipe_of_dexed_serves_the_drum(tmp_path):
+    torch.set_num_threads(1)
+    settings = ["synth=drum", "steps=2", "batch=4", "warmup=1", "precision=32-true"]
+    fit(*read(FOLDER / "dexed-small.yaml", settings), tmp_path, device="cpu", log_steps=1)
+    made_two_steps(tmp_path)
+
+
+def made_two_steps(tmp_path):
     assert [row["step"] for row in training.rows(tmp_path)] == [1, 2]
     for row in training.rows(tmp_path):
         told = [value for name, value in row.items() if name.rpartition("/")[2] == "loss"]  # one of each player

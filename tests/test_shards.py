@@ -230,7 +230,7 @@ def test_dexed_from_banks_to_a_trained_space(capsys, tmp_path):
         "validation": 1,
         "test": 1,
     }
-    options = yaml.safe_load((ROOT / "recipes" / "tiny-dexed.yaml").read_text())
+    options = yaml.safe_load((ROOT / "tests" / "tiny-dexed.yaml").read_text())
     options |= {"sounds": {"class_path": "unsynth.sounds.shards.Shards", "init_args": {"folder": str(folder)}}}
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(options))
     code, _, err = run(capsys, "pretrain", tmp_path / "tiny.yaml", "--out", tmp_path / "run", "--validate-steps", 2)
