@@ -15,7 +15,7 @@ TABLES = {  # results file: what it shows
     "voice-held-out.jsonl": "Held-out sounds of the Voice, found again",
     "voice-one-shots.jsonl": "Real one-shots (instruments and drums, test split), matched with the Voice",
 }
-PAIRED = """Paired with {first}: its mean difference on the targets that both have (95 % bootstrap interval; bold where that
+PAIRED = """Paired with {first}: its mean difference on the targets that both have (95 % bootstrap interval, bold where it
 excludes zero), and the share of targets that {first} wins."""
 STUDY = ROOT / "results" / "study.jsonl"
 STUDY_HEAD = """# Study of objectives, encoders, front ends and dimensions
@@ -35,8 +35,8 @@ def section(path: Path, title: str) -> str:
     machine = f"{header['processor']}, {header['cores']} cores, torch {header['torch']}, {header['date']}"
     heading = f"**{title}** ({' and '.join(limits)} for each; {machine}; `{header['command']}`)"
     told = PAIRED.format(first=comparison.first_arm(rows))
-    paired = evaluate.markdown(comparison.paired_cells(comparison.paired(rows)))
-    return f"{heading}\n\n{evaluate.table(rows)}\n\n{told}\n\n{paired}\n"
+    arms, paired = evaluate.cells(rows, comparison.interval), comparison.paired_cells(comparison.paired(rows))
+    return f"{heading}\n\n{evaluate.markdown(arms)}\n\n{told}\n\n{evaluate.markdown(paired)}\n"
 
 
 def results() -> str:

@@ -1,4 +1,4 @@
-"""The commands that evaluate, and show what was found. As in :mod:`unsynth.cli`, they import what they need when run."""
+"""The commands that evaluate and show what was found. As in :mod:`unsynth.cli`, imports are made when they run."""
 
 from __future__ import annotations
 
@@ -134,7 +134,8 @@ def summarise_ratings(answers: list[str]) -> None:
     print(markdown(ratings.cells(sessions)))
     kept = ratings.screened(sessions)
     left_out = [session.listener or "without a name" for session in sessions if session not in kept]
-    print(f"\n{len(kept)} of {len(sessions)} listeners", f"; left out: {', '.join(left_out)}" if left_out else "", sep="")
+    without = f"; left out: {', '.join(left_out)}" if left_out else ""
+    print(f"\n{len(kept)} of {len(sessions)} listeners{without}")
 
 
 def _packages() -> None:

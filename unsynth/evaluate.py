@@ -6,6 +6,7 @@ Results are JSON in ``results/``; README tables are generated from them. A run t
 from __future__ import annotations
 
 import json
+import math
 import platform
 import statistics
 import sys
@@ -30,7 +31,7 @@ from unsynth.sounds.ids import held_out_ids, params_of
 SAME = ("budget", "seed", "synth", "distance")  # what all rows of a file of results share
 ORACLE, HELD_OUT = "oracle", "held-out"
 OTHER_NOISE = 1  # the oracle renders the true parameters with the next noise row
-DECIMALS = 6  # of parameters in a file: as fine as float32 is near 1
+DIGITS = 9  # of parameters in a file: enough to tell any two float32 apart
 ARMS: dict[str, Callable[[Synth, int], Search]] = {  # besides the oracle, which does not search
     "mean": lambda synth, seed: Mean(),
     "gradient-scratch": lambda synth, seed: Restarts(Gradient(), seed=seed),
@@ -129,7 +130,7 @@ def solve(synth: Synth, target: Target, arm: str, budget: Budget, seed: int) -> 
     seconds = time.perf_counter() - began
     noise = target.noise + OTHER_NOISE if arm == ORACLE else 0
     metrics = score(synth, target.sound, params, noise)
-    found = [round(value, DECIMALS) for value in params[0].tolist()]
+    found = [float(f"{value:.{DIGITS}g}") for value in params[0].tolist()]
     return Row(arm, target.name, target.family, metrics, seconds, renders, found, noise)
 
 
@@ -202,7 +203,7 @@ def load(path: Path) -> tuple[dict[str, object], list[Row]]:
         header, *lines = [json.loads(line) for line in path.read_text().splitlines()]
         return {"budget": header["budget"], **header}, [Row(**line) for line in lines]
     except (ValueError, TypeError, KeyError) as error:
-        raise UsageError(f"{path} holds no results, or a broken line; name one that `unsynth evaluate` wrote.") from error
+        raise UsageError(f"{path} is no file of results, or is damaged; name one of `unsynth evaluate`.") from error
 
 
 def _resume(out: Path, header: dict[str, object]) -> list[Row]:
@@ -229,11 +230,11 @@ def table(rows: list[Row]) -> str:
     return markdown(cells(rows))
 
 
-def cells(rows: list[Row]) -> list[list[str]]:
-    """The table of :func:`table` as the texts of its cells, the heading first."""
+def cells(rows: list[Row], of: Callable[[list[float]], tuple[float, float]] = interval) -> list[list[str]]:
+    """The table of :func:`table` as the texts of its cells, the heading first; ``of`` gives the interval of a mean."""
     heading = ["arm", "targets", "MSS mean (95 %)", "median", "wMFCC", "SOT", "RMS", "seconds", "renders"]
     ordered = sorted(by_arm(rows).items(), key=lambda item: statistics.mean(r.metrics["MSS"] for r in item[1]))
-    return [heading, *(_line(arm, own) for arm, own in ordered)]
+    return [heading, *(_line(arm, own, of) for arm, own in ordered)]
 
 
 def by_arm(rows: list[Row]) -> dict[str, list[Row]]:
@@ -250,13 +251,17 @@ def markdown(cells: list[list[str]]) -> str:
     return "\n".join([heading, "|" + "---|" * len(cells[0]), *lines])
 
 
-def _line(arm: str, rows: list[Row]) -> list[str]:
+def spread(low: float, high: float, places: int) -> str:
+    """An interval in brackets; nothing where it is not known."""
+    return "" if math.isnan(low) else f" ({low:.{places}f}-{high:.{places}f})"
+
+
+def _line(arm: str, rows: list[Row], of: Callable[[list[float]], tuple[float, float]]) -> list[str]:
     def mean(metric: str) -> float:
         return statistics.mean(row.metrics[metric] for row in rows)
 
     mss = [row.metrics["MSS"] for row in rows]
-    low, high = interval(mss)
     seconds, renders = (statistics.mean(getattr(row, field) for row in rows) for field in ("seconds", "renders"))
-    scores = [f"{mean('MSS'):.2f} ({low:.2f}-{high:.2f})", f"{statistics.median(mss):.2f}", f"{mean('wMFCC'):.2f}"]
+    scores = [f"{mean('MSS'):.2f}{spread(*of(mss), 2)}", f"{statistics.median(mss):.2f}", f"{mean('wMFCC'):.2f}"]
     scores += [f"{mean('SOT'):.3f}", f"{mean('RMS'):.3f}"]
     return [arm, str(len(rows)), *scores, f"{seconds:.1f}", f"{renders:.0f}"]

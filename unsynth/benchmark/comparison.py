@@ -10,9 +10,10 @@ import numpy as np
 from scipy.stats import bootstrap
 
 from unsynth.base import UsageError
-from unsynth.evaluate import ORACLE, Row, by_arm
+from unsynth.evaluate import ORACLE, Row, by_arm, spread
 
 METRICS = {"MSS": (2, True), "wMFCC": (2, True), "SOT": (3, True), "RMS": (3, False)}  # decimals, lower is better
+EQUAL = 1e-9  # values that differ by less have no spread
 LEAST = 5  # fewer values than this say too little about their spread for an interval
 Interval = tuple[float, float]
 
@@ -35,7 +36,7 @@ def interval(values: list[float], draws: int = 5000, seed: int = 0) -> Interval:
     """
     if len(values) < LEAST:
         return math.nan, math.nan
-    if max(values) == min(values):
+    if math.isclose(max(values), min(values), abs_tol=EQUAL):
         return values[0], values[0]
     found = bootstrap((values,), np.mean, n_resamples=draws, rng=np.random.default_rng(seed)).confidence_interval
     return float(found.low), float(found.high)
@@ -92,9 +93,7 @@ def family_cells(rows: list[Row], named: str = "", metric: str = "MSS") -> list[
         return [row.metrics[metric] for row in arms[arm] if row.family == family]
 
     def cell(found: list[float]) -> str:
-        low, high = interval(found)
-        spread = "" if math.isnan(low) else f" ({low:.{places}f}-{high:.{places}f})"
-        return f"{statistics.mean(found):.{places}f}{spread}" if found else "–"
+        return f"{statistics.mean(found):.{places}f}{spread(*interval(found), places)}" if found else "–"
 
     families = {row.family: len({other.key for other in rows if other.family == row.family}) for row in rows}
     hardest = sorted(families, key=lambda family: -statistics.fmean(values(family, first) or [-math.inf]))

@@ -86,8 +86,9 @@ def anchor(sound: Float[Tensor, " time"], rate: int) -> Float[Tensor, " time"]:
 
 def low_pass(rate: int) -> np.ndarray:
     """Taps of the anchor's filter, an odd number."""
-    taps, beta = kaiserord(STOP_DB, (STOP_HZ - ANCHOR_HZ) / (rate / 2))
-    return firwin(taps | 1, (ANCHOR_HZ + STOP_HZ) / 2, window=("kaiser", beta), fs=rate)
+    length, beta = kaiserord(STOP_DB, (STOP_HZ - ANCHOR_HZ) / (rate / 2))
+    taps = firwin(length | 1, (ANCHOR_HZ + STOP_HZ) / 2, window=("kaiser", beta), fs=rate)  # type: ignore[arg-type]
+    return np.asarray(taps)
 
 
 def _uri(sound: Float[Tensor, " time"], rate: int) -> str:

@@ -11,7 +11,6 @@ from html import escape
 from importlib.resources import files
 from string import Template
 
-import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
@@ -62,7 +61,7 @@ def page(results: Results, worst: int = 10) -> str:
         first=escape(first),
         command=escape(str(results.header.get("command", ""))),
         facts="".join(f"<li>{escape(fact)}</li>" for fact in facts(results.header)),
-        arms=table(cells(rows)),
+        arms=table(cells(rows, interval)),
         means="".join(_means(metric, rows) for metric in METRICS),
         paired=table(paired_cells(paired(rows, first))),
         differences="".join(_differences(metric, rows, first) for metric in METRICS),
@@ -77,7 +76,10 @@ def facts(header: dict[str, object]) -> list[str]:
     budget = header["budget"]
     assert isinstance(budget, dict)
     limits = " and ".join(f"{budget[unit]:g} {unit}" for unit in ("seconds", "renders") if budget[unit])
-    return [f"budget {limits} for each target and arm", *(f"{name} {header[name]}" for name in FACTS if header.get(name))]
+    return [
+        f"budget {limits} for each target and arm",
+        *(f"{fact} {header[fact]}" for fact in FACTS if header.get(fact)),
+    ]
 
 
 def table(cells: Sequence[Sequence[str]]) -> str:
@@ -112,7 +114,7 @@ def _differences(metric: str, rows: list[Row], first: str) -> str:
 
 def _pitch(results: Results) -> str:
     if not results.pitch:
-        return "<p>Not measured, or no target has a pitch; `unsynth report --pitch` measures it.</p>"
+        return "<p>Not measured, or no target has a pitch; <code>unsynth report --pitch</code> measures it.</p>"
     return table(pitch_cells(results.rows, results.pitch))
 
 

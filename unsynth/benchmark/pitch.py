@@ -18,7 +18,7 @@ from torch import Tensor
 
 from unsynth.benchmark.comparison import interval
 from unsynth.benchmark.replay import Replay
-from unsynth.evaluate import Row, by_arm
+from unsynth.evaluate import Row, by_arm, spread
 
 LOWEST, HIGHEST = "C1", "C7"  # what pYIN looks for, 33 Hz to 2.1 kHz
 FRAME, HOP = 4096, 1024  # samples; three periods of the lowest note at 44.1 kHz
@@ -85,7 +85,8 @@ def pitch_cells(rows: list[Row], found: list[PitchError]) -> list[list[str]]:
 
 def _line(arm: str, values: list[float]) -> list[str]:
     near = [float(value <= NEAR_CENTS) for value in values]
-    (low, high), share, median = interval(near), statistics.mean(near), statistics.median(values)
-    spread = "" if math.isnan(low) else f" ({100 * low:.0f}-{100 * high:.0f} %)"
+    share, median = statistics.mean(near), statistics.median(values)
+    low, high = interval(near)
+    likely = spread(100 * low, 100 * high, 0)
     middle = f"{median:.1f}" if math.isfinite(median) else "–"
-    return [arm, str(len(values)), middle, f"{100 * share:.0f} %{spread}", str(sum(map(math.isinf, values)))]
+    return [arm, str(len(values)), middle, f"{100 * share:.0f}{likely} %", str(sum(map(math.isinf, values)))]

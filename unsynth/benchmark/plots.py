@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 
 WIDTH, LABEL, ROW, MARGIN, BASE = 720, 150, 34, 16, 42  # of the picture, in its own units
-DOT, MEAN = 2.5, 5
+DOT, MEAN, APART = 2.5, 5, 7
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,9 @@ def ticks(low: float, high: float, at_most: int = 7) -> list[float]:
 
 def _line(line: Line, y: float, x: Callable[[float], float]) -> str:
     told = f'<text x="{LABEL - 12}" y="{y + 4:g}" text-anchor="end">{escape(line.label)}</text>'
-    dots = "".join(f'<circle class="dot" cx="{x(v):.1f}" cy="{y:g}" r="{DOT}"/>' for v in line.dots if math.isfinite(v))
+    known = filter(math.isfinite, line.dots)
+    dots = "".join(f'<circle class="dot" cx="{x(value):.1f}" cy="{y + APART:g}" r="{DOT}"/>' for value in known)
     low, high = line.interval
-    known = math.isfinite(low) and math.isfinite(high)
-    whisker = f'<path class="interval" d="M{x(low):.1f} {y:g}H{x(high):.1f}"/>' if known else ""
+    y -= APART if line.dots else 0
+    whisker = f'<path class="interval" d="M{x(low):.1f} {y:g}H{x(high):.1f}"/>' if math.isfinite(low + high) else ""
     return f'{told}{dots}{whisker}<circle class="mean" cx="{x(line.mean):.1f}" cy="{y:g}" r="{MEAN}"/>'

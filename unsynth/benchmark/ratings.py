@@ -55,7 +55,7 @@ def _read(path: Path) -> Session:
         raise NotFoundError(f"{path} does not exist; name files that a listening page saved.")
     try:
         told = json.loads(path.read_text())
-        scores = {item["target"]: {arm: _score(value) for arm, value in item["scores"].items()} for item in told["items"]}
+        scores = {item["target"]: {arm: _score(x) for arm, x in item["scores"].items()} for item in told["items"]}
         if not scores or not all({REFERENCE, ANCHOR} <= item.keys() for item in scores.values()):
             raise ValueError("no hidden reference and anchor")
         return Session(str(told["listener"]), str(told["page"]), scores)
@@ -82,9 +82,8 @@ def mean_and_interval(scores: npt.NDArray[np.floating], draws: int = 2000, seed:
     """
     random = np.random.default_rng(seed)
     listeners, items = (random.integers(size, size=(draws, size)) for size in scores.shape)
-    with np.errstate(invalid="ignore"):
-        drawn = np.array([np.nanmean(scores[np.ix_(*which)]) for which in zip(listeners, items, strict=True)])
-    low, high = np.nanpercentile(drawn, [2.5, 97.5])
+    drawn = (scores[np.ix_(*which)] for which in zip(listeners, items, strict=True))
+    low, high = np.percentile([np.nanmean(part) for part in drawn if np.isfinite(part).any()], [2.5, 97.5])
     return float(np.nanmean(scores)), float(low), float(high)
 
 

@@ -55,7 +55,7 @@ class Replay:
         if not self.folder:
             raise UsageError(f"The target {row.target} is a recording; name the folder it is in with --sounds.")
         if row.key not in self._paths:
-            raise NotFoundError(f"{self.folder} does not hold {row.family}/{row.target}; name its folder with --sounds.")
+            raise NotFoundError(f"{self.folder} does not hold {row.family}/{row.target}; name another with --sounds.")
         return recording(self.synth, self._paths[row.key]).sound
 
     @cached_property
