@@ -15,8 +15,8 @@ TABLES = {  # results file: what it shows
     "voice-held-out.jsonl": "Held-out sounds of the Voice, found again",
     "voice-one-shots.jsonl": "Real one-shots (instruments and drums, test split), matched with the Voice",
 }
-PAIRED = """Paired with {first}: its mean difference on the targets that both have (95 % bootstrap interval, bold where it
-excludes zero), and the share of targets that {first} wins."""
+PAIRED = """Paired with {first}: its mean difference on the targets that both have (95 % bootstrap interval, bold where
+that excludes zero), and the share of targets that {first} wins."""
 STUDY = ROOT / "results" / "study.jsonl"
 STUDY_HEAD = """# Study of objectives, encoders, front ends and dimensions
 

@@ -5,6 +5,7 @@ import dataclasses
 import io
 import json
 import re
+import sys
 from itertools import pairwise
 
 import pytest
@@ -144,3 +145,14 @@ def test_a_plot_draws_values_in_proportion():
     assert middle == pytest.approx((left + right) / 2, abs=0.2)
     assert f'd="M{left} ' in text
     assert f"H{right}" in text
+
+
+@pytest.mark.parametrize("missing", ["librosa", "scipy"])
+def test_missing_packages_are_told_before_anything_is_searched(capsys, tmp_path, monkeypatch, missing):
+    monkeypatch.setitem(sys.modules, missing, None)
+    out = tmp_path / "rows.jsonl"
+    for argv in (["evaluate", "--report", tmp_path, "--out", out], ["report", out], ["ratings", out]):
+        code, _, err = run(capsys, *argv)
+        assert code == 2
+        assert "unsynth[eval]" in err
+    assert not out.exists()

@@ -15,7 +15,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from unsynth import report
-from unsynth.benchmark.comparison import METRICS, family_cells, first_arm, interval, paired, paired_cells
+from unsynth.benchmark.comparison import METRICS, Paired, family_cells, first_arm, interval, paired, paired_cells
 from unsynth.benchmark.pitch import PitchError, pitch_cells
 from unsynth.benchmark.plots import Line, plot
 from unsynth.benchmark.replay import Replay
@@ -56,6 +56,7 @@ def page(results: Results, worst: int = 10) -> str:
         NotFoundError: a target is not in its folder.
     """
     rows, first = results.rows, first_arm(results.rows, results.first)
+    pairs = paired(rows, first)
     template = files("unsynth.benchmark").joinpath("page.html").read_text(encoding="utf-8")
     return Template(template).substitute(
         first=escape(first),
@@ -63,8 +64,8 @@ def page(results: Results, worst: int = 10) -> str:
         facts="".join(f"<li>{escape(fact)}</li>" for fact in facts(results.header)),
         arms=table(cells(rows, interval)),
         means="".join(_means(metric, rows) for metric in METRICS),
-        paired=table(paired_cells(paired(rows, first))),
-        differences="".join(_differences(metric, rows, first) for metric in METRICS),
+        paired=table(paired_cells(pairs)),
+        differences="".join(_differences(metric, pairs) for metric in METRICS),
         families=table(family_cells(rows, first)),
         pitch=_pitch(results),
         worst=_worst(results, first, worst),
@@ -105,11 +106,13 @@ def _means(metric: str, rows: list[Row]) -> str:
     return f"<figure><figcaption>{metric}</figcaption>{plot(name, UNITS[metric], lines)}</figure>"
 
 
-def _differences(metric: str, rows: list[Row], first: str) -> str:
-    lines = [Line(pair.other, *pair.differences[metric]) for pair in paired(rows, first)]
+def _differences(metric: str, pairs: list[Paired]) -> str:
+    if not pairs:
+        return ""
+    first, lines = pairs[0].first, [Line(pair.other, *pair.differences[metric]) for pair in pairs]
     name = f"{metric} of {first} minus that of each other arm, with 95 % interval"
     unit = f"{first} minus the other arm; {UNITS[metric].split(', ')[-1]}"
-    return f"<figure><figcaption>{metric}</figcaption>{plot(name, unit, lines)}</figure>" if lines else ""
+    return f"<figure><figcaption>{metric}</figcaption>{plot(name, unit, lines)}</figure>"
 
 
 def _pitch(results: Results) -> str:

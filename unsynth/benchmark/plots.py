@@ -21,10 +21,10 @@ class Line:
     dots: Sequence[float] = ()
 
 
-def plot(name: str, unit: str, lines: Sequence[Line], zero: bool = True) -> str:
-    """An SVG picture of some lines on one axis, which includes 0 where ``zero``."""
+def plot(name: str, unit: str, lines: Sequence[Line]) -> str:
+    """An SVG picture of some lines on one axis, which includes 0."""
     values = [v for line in lines for v in (line.mean, *line.interval, *line.dots) if math.isfinite(v)]
-    marks = ticks(min([0.0] * zero + values, default=0.0), max([0.0] * zero + values, default=1.0))
+    marks = ticks(min([0.0, *values]), max([0.0, *values]))
     height, span = ROW * len(lines), marks[-1] - marks[0]
 
     def x(value: float) -> float:
