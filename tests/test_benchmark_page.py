@@ -11,6 +11,7 @@ from itertools import pairwise
 import pytest
 import soundfile
 import torch
+from browser import CHROMIUM, Browser
 from commands import is_one_sentence, one_thread, run, tone, write  # noqa: F401
 from evaluated import ARMS, made, row
 from test_report import Page
@@ -156,3 +157,21 @@ def test_missing_packages_are_told_before_anything_is_searched(capsys, tmp_path,
         assert code == 2
         assert "unsynth[eval]" in err
     assert not out.exists()
+
+
+@pytest.mark.skipif(CHROMIUM is None or sys.platform != "linux", reason="needs Linux and chromium")
+def test_one_sound_plays_at_a_time_in_a_browser(tmp_path, text):
+    (tmp_path / "report.html").write_text(text)
+    browser = Browser(tmp_path)
+    try:
+        page = browser.open(f"file://{tmp_path / 'report.html'}")
+        page.until("document.querySelectorAll('audio').length === 4")
+        page.run("players[0].play()")
+        page.run("players[1].play()")
+        page.until("players.map((player) => player.paused).join() === 'true,false,true,true'")
+        assert page.run("players[1].duration") == pytest.approx(4, abs=0.01)
+        assert page.run("Promise.all([...document.images].map((image) => image.decode())).then(() => true)")
+        assert page.complaints() == []
+        assert {url.partition(":")[0] for url in page.asked()} <= {"file", "data"}
+    finally:
+        browser.close()

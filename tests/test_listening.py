@@ -177,15 +177,18 @@ def test_command_writes_the_page(capsys, tmp_path, results):
 # in a browser
 
 
-@pytest.fixture
-def browser(tmp_path):
-    made = Browser(tmp_path)
+def in_a_browser(test):
+    return pytest.mark.skipif(CHROMIUM is None or sys.platform != "linux", reason="needs Linux and chromium")(test)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    made = Browser(tmp_path_factory.mktemp("browser"))
     yield made
     made.close()
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here")
-@pytest.mark.skipif(sys.platform != "linux", reason="the browser is driven through descriptors 3 and 4")
+@in_a_browser
 def test_a_test_is_done_by_keyboard_and_saved(browser, tmp_path, text, capsys):
     (tmp_path / "test.html").write_text(text)
     page = browser.open(f"file://{tmp_path / 'test.html'}#seed=5")
@@ -227,3 +230,18 @@ def rate_by_keyboard(page, trial):
     page.until("playing === null")
     page.press("n")
     return order
+
+
+@in_a_browser
+def test_orders_are_drawn_by_the_seed(browser, tmp_path, text):
+    (tmp_path / "test.html").write_text(text)
+    orders = []
+    for seed in ("#seed=7", "#seed=7", "#seed=8", ""):
+        page = browser.open(f"file://{tmp_path / 'test.html'}{seed}")
+        page.until("document.title !== ''")
+        orders.append(page.run("[seed, trials.map((trial) => [trial.target, trial.order])]"))
+        page.close()
+    assert orders[0] == orders[1]
+    assert orders[0][1] != orders[2][1]
+    assert orders[3][0] not in (0, 7, 8)
+    assert all({*order} == NAMES for _, trials in orders for _, order in trials)

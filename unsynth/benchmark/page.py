@@ -24,7 +24,6 @@ from unsynth.evaluate import Row, by_arm, cells
 BOLD = re.compile(r"\*\*(.*?)\*\*")
 PICTURE = {"bands": 64, "columns": 240}  # of the spectrograms
 FACTS = ("synth", "sounds", "distance", "seed", "version", "processor", "cores", "torch", "date")
-UNITS = {"MSS": "dB, lower is better", "wMFCC": "lower is better", "SOT": "lower is better", "RMS": "higher is better"}
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,11 @@ def _means(metric: str, rows: list[Row]) -> str:
     values = {arm: [row.metrics[metric] for row in own] for arm, own in by_arm(rows).items()}
     lines = [Line(arm, statistics.mean(own), interval(own), own) for arm, own in values.items()]
     name = f"{metric} of each arm: every target, the mean and its 95 % interval"
-    return f"<figure><figcaption>{metric}</figcaption>{plot(name, UNITS[metric], lines)}</figure>"
+    return f"<figure><figcaption>{metric}</figcaption>{plot(name, _better(metric), lines)}</figure>"
+
+
+def _better(metric: str) -> str:
+    return f"{'lower' if METRICS[metric][1] else 'higher'} is better"
 
 
 def _differences(metric: str, pairs: list[Paired]) -> str:
@@ -111,7 +114,7 @@ def _differences(metric: str, pairs: list[Paired]) -> str:
         return ""
     first, lines = pairs[0].first, [Line(pair.other, *pair.differences[metric]) for pair in pairs]
     name = f"{metric} of {first} minus that of each other arm, with 95 % interval"
-    unit = f"{first} minus the other arm; {UNITS[metric].split(', ')[-1]}"
+    unit = f"{first} minus the other arm; {_better(metric)}"
     return f"<figure><figcaption>{metric}</figcaption>{plot(name, unit, lines)}</figure>"
 
 
