@@ -1,6 +1,6 @@
 """What listeners answered: the mean score of each arm with its interval, after the standard's post-screening.
 
-Source: Recommendation ITU-R BS.1534-3, section 4.1.2 (post-screening): listeners who rate the hidden reference below 90
+Source: Recommendation ITU-R BS.1534-3, post-screening of assessors: listeners who rate the hidden reference below 90
 for more than 15 % of the items are left out.
 """
 
