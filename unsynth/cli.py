@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from unsynth import arguments
+from unsynth.cli_evaluate import evaluate_methods, report_results, summarise_ratings
 from unsynth.cli_train import export_model, pretrain_encoder, study_recipes
 from unsynth.errors import BatchError, UnsynthError, UsageError
 from unsynth.instruments import synths
@@ -186,49 +187,6 @@ def index_sounds(
     print(path)
 
 
-def evaluate_methods(
-    *,
-    sounds: str = "",
-    synth: str = "voice",
-    arms: str = "oracle,chain,retrieve,refine,genetic,evolve,random",
-    targets: int = 32,
-    start: int = 0,
-    budget: float | None = None,
-    renders: int | None = None,
-    seed: int = 0,
-    out: str = "results/evaluate.jsonl",
-) -> None:
-    """Compare search methods on held-out targets at equal budget, as a table and as JSON lines.
-
-    Run it again to go on where it stopped.
-
-    Args:
-        sounds: a folder of recordings to match; held-out sounds of the synth where not given.
-        synth: the synth that matches.
-        arms: methods to compare, separated by commas; oracle is the true patch with other noise.
-        targets: how many sounds; of a folder they are spread evenly.
-        start: the first held-out sound, counted from 0 (validation begins at 100000).
-        budget: seconds for each target and arm (10, or no limit where renders are given).
-        renders: sounds to render for each target and arm at most.
-        seed: seed of every search.
-        out: file of results.
-    """
-    from unsynth import evaluate as bench
-    from unsynth.base import Budget
-    from unsynth.display import Display
-    from unsynth.synths import synth as synth_of
-
-    instrument = synth_of(synth)
-    limit = Budget(SECONDS if budget is None and renders is None else budget, renders)
-    held_out = bench.held_out(instrument, targets, start)
-    found = bench.recordings(instrument, Path(sounds), targets) if sounds else held_out
-    with Display() as display:
-        rows = bench.run(
-            instrument, list(found), arms.split(","), limit, seed, Path(out), lambda row: display.line(row.line())
-        )
-    print(bench.table(rows))
-
-
 def serve_page(
     *,
     host: str = "127.0.0.1",
@@ -270,6 +228,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "export-model": export_model,
     "study": study_recipes,
     "evaluate": evaluate_methods,
+    "report": report_results,
+    "ratings": summarise_ratings,
     "serve": serve_page,
     "doctor": doctor,
 }
