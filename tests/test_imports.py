@@ -18,7 +18,7 @@ ROWS = (
     "match calibration",
     "batch evaluate doctor display arguments check instruments",
     "study",
-    "cli_train",
+    "cli_train cli_index",
     "cli web",
     "__main__",
 )
