@@ -27,14 +27,15 @@ from unsynth.distances import RATE
 from unsynth.folders import data_folder
 from unsynth.params import ParamSpec
 from unsynth.presets.saved import Preset
-from unsynth.search.index import COMPARED, EDGES, RANGE_DB, SCALE, segments
+from unsynth.search.index import COMPARED, EDGES, SCALE, segments
 from unsynth.synths import synth as synth_of
 
 FORMAT = "unsynth.presets/1"
 SECONDS = 4.0  # of each sound that are compared, whatever its synth makes; shorter ones end in silence
 SAMPLES = round(RATE * SECONDS)
 WIDTH = SCALE[2] * len(EDGES)  # values of a sound
-STEP_DB = RANGE_DB / 255
+REACH_DB = 60.0  # under the loudest; what is softer is as often noise as the preset
+STEP_DB = REACH_DB / 255
 NOTHING = torch.empty(0, WIDTH, dtype=torch.uint8)
 PITCHES = ("note.pitch", "play.note", "keyboard.midi_f0")  # the knobs that say which note is played
 OCTAVE = 12
@@ -194,9 +195,9 @@ def fitted(audio: Audio) -> Audio:
 
 
 def features(audio: Audio) -> Bytes:
-    """How many steps of ``STEP_DB`` under the loudest each segment's bands are, ``(batch, feature)``."""
+    """How many steps of ``STEP_DB`` under the loudest each segment's bands are, 255 at most, ``(batch, feature)``."""
     means = torch.cat([mean for mean, _ in segments(fitted(audio))], dim=1)
-    return (-means / STEP_DB).round().to(torch.uint8)
+    return (-means.clamp(min=-REACH_DB) / STEP_DB).round().to(torch.uint8)
 
 
 def note_of(near: Near) -> int | None:
