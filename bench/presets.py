@@ -1,7 +1,8 @@
 """How often a DX7 voice is found by another sound of its own: `python bench/presets.py FOLDER_OF_BANKS`.
 
-The voices are indexed as `unsynth index presets` does it (C4, velocity 100, held for a second, and octaves of that), and
-looked for by the same voice played in other ways. With --rerank the nearest are rendered and ordered by MatchDistance.
+The voices are indexed as `unsynth index presets` does it (C4, velocity 100, held for a second, and octaves of that),
+and looked for by the same voice played in other ways. With --rerank the nearest are rendered and ordered by
+MatchDistance.
 """
 
 from __future__ import annotations

@@ -55,13 +55,16 @@ def test_what_is_saved_is_what_is_loaded(made):
         assert os.listdir(where) == [path.name]
 
 
-@pytest.mark.parametrize("damage", ["cut", "text", "another index", "files", "count"])
+@pytest.mark.parametrize("damage", ["cut", "text", "another index", "files", "count", "features"])
 def test_what_is_no_library_is_refused(folder, tmp_path, damage):
     path = tmp_path / "presets.safetensors"
     taken(folder, path)
     content = path.read_bytes()
     if damage == "another index":
         index.write(path, {"codes": torch.zeros(1)}, {"format": index.FORMAT})
+    elif damage == "features":
+        tensors, metadata = index.read(path, "library")
+        index.write(path, tensors | {"features": tensors["features"][:, 1:].contiguous()}, metadata)
     else:
         damaged = {
             "cut": content[: len(content) // 2],
@@ -77,20 +80,20 @@ def test_what_is_no_library_is_refused(folder, tmp_path, damage):
 
 
 def expected(sound, edges=(*index.EDGES, 401)):
-    """dB under the loudest, as the published distance has its middle scale, averaged over segments; 60 at most."""
+    """dB under the loudest, as the published distance has its middle scale, averaged over segments."""
     padded = torch.nn.functional.pad(sound, (0, 176400 - len(sound)))
     mel = librosa.feature.melspectrogram(
         y=padded.numpy(), sr=44100, n_fft=1102, hop_length=441, n_mels=64, pad_mode="constant"
     )
     decibels = librosa.power_to_db(mel, ref=np.max, amin=1e-10, top_db=80)
-    return np.concatenate([decibels[:, a:b].mean(1) for a, b in pairwise(edges)]).clip(-60)
+    return np.concatenate([decibels[:, a:b].mean(1) for a, b in pairwise(edges)])
 
 
 def test_a_byte_keeps_a_value_to_half_a_step():
     for sound in Tones().render(torch.stack([params(1), params(2)])):
         (kept,) = library.features(sound[None])
         assert len(kept) == library.WIDTH
-        np.testing.assert_allclose(-kept.float().numpy() * 60 / 255, expected(sound), atol=0.51 * 60 / 255)
+        np.testing.assert_allclose(-kept.float().numpy() * 80 / 255, expected(sound), atol=0.51 * 80 / 255)
 
 
 # what is heard
@@ -128,13 +131,23 @@ def test_a_sound_finds_its_preset_at_any_level_with_noise_and_in_another_octave(
         assert first.distance < second.distance
 
 
+def test_noise_hides_what_is_softer_than_it(folder, tmp_path):
+    """As much as is over four seconds in the tail of a sound of one would else be all that counts."""
+    found, *_ = taken(folder, tmp_path / "index", octaves=0)
+    generator = torch.Generator().manual_seed(0)
+    for seed in range(12):
+        sound = torch.nn.functional.pad(Tones().render(params(seed)[None]), (0, 3 * 44100))
+        noise = 0.03 * sound.square().mean().sqrt() * torch.randn(sound.shape, generator=generator)
+        assert found.nearest(sound + noise, 1)[0].preset.name == str(seed)
+
+
 def test_distances_are_mean_differences_in_decibels(folder, tmp_path):
     found, *_ = taken(folder, tmp_path / "index", octaves=0)
     sounds = Tones().render(torch.stack([params(seed) for seed in range(12)]))
     distances = {one.preset.name: one.distance for one in found.nearest(sounds[4:5], 12)}
     for seed in range(12):
         difference = np.abs(expected(sounds[4]) - expected(sounds[seed])).mean()
-        assert distances[str(seed)] == pytest.approx(difference, abs=60 / 255)
+        assert distances[str(seed)] == pytest.approx(difference, abs=80 / 255)
     assert distances["4"] == 0
 
 

@@ -133,7 +133,8 @@ def _facts(rank: int, near: Any) -> dict[str, Any]:
 
 
 def _line(facts: dict[str, Any]) -> str:
-    place = facts["file"] if facts["slot"] is None else f"{facts['file']}, slot {facts['slot']}"
+    file = facts["file"].encode(errors="replace").decode()  # a name may have bytes that are no text
+    place = file if facts["slot"] is None else f"{file}, slot {facts['slot']}"
     note = "" if facts["note"] is None else key(facts["note"])
     name = "".join(letter if letter.isprintable() else " " for letter in facts["name"])
     return f"{facts['rank']:3} {facts['distance']:6.2f} dB  {name:20} {facts['synth']:7} {note:4} {place}"

@@ -27,15 +27,15 @@ from unsynth.distances import RATE
 from unsynth.folders import data_folder
 from unsynth.params import ParamSpec
 from unsynth.presets.saved import Preset
-from unsynth.search.index import COMPARED, EDGES, SCALE, segments
+from unsynth.search.index import COMPARED, EDGES, RANGE_DB, SCALE, segments
 from unsynth.synths import synth as synth_of
 
 FORMAT = "unsynth.presets/1"
 SECONDS = 4.0  # of each sound that are compared, whatever its synth makes; shorter ones end in silence
 SAMPLES = round(RATE * SECONDS)
 WIDTH = SCALE[2] * len(EDGES)  # values of a sound
-REACH_DB = 60.0  # under the loudest; what is softer is as often noise as the preset
-STEP_DB = REACH_DB / 255
+SILENCE = 255  # steps under the loudest
+STEP_DB = RANGE_DB / SILENCE
 NOTHING = torch.empty(0, WIDTH, dtype=torch.uint8)
 PITCHES = ("note.pitch", "play.note", "keyboard.midi_f0")  # the knobs that say which note is played
 OCTAVE = 12
@@ -143,11 +143,11 @@ class Library:
         return list(found.values())
 
     def _distances(self, audio: Audio) -> Float[Tensor, " sound"]:
-        """How far each sound is from one, in dB."""
+        """How far each sound is from one, in dB. What is softer than that ever is may be under its noise."""
         stacked = [heard.features for file in self.files.values() for heard in file.presets]
-        query, known = features(audio).float(), torch.cat([NOTHING, *stacked])
-        sums = torch.cat([torch.cdist(query, part.float(), p=1)[0] for part in known.split(COMPARED)])
-        return sums * STEP_DB / WIDTH
+        query, known = features(audio), torch.cat([NOTHING, *stacked])
+        parts = (part.clamp(max=_softest(query)).float() for part in known.split(COMPARED))
+        return torch.cat([torch.cdist(query.float(), part, p=1)[0] for part in parts]) * STEP_DB / WIDTH
 
     @cached_property
     def _sounds(self) -> list[tuple[str, Preset, int]]:
@@ -180,7 +180,7 @@ class Library:
             raise PatchError(f"{path} is not a whole {MEND}.")
         try:
             return cls(_files(json.loads(metadata["files"]), tensors))
-        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, StopIteration) as error:
+        except (LookupError, TypeError, ValueError, RuntimeError, AttributeError, StopIteration) as error:
             raise PatchError(f"{path} is not a whole {MEND}.") from error
 
 
@@ -195,9 +195,16 @@ def fitted(audio: Audio) -> Audio:
 
 
 def features(audio: Audio) -> Bytes:
-    """How many steps of ``STEP_DB`` under the loudest each segment's bands are, 255 at most, ``(batch, feature)``."""
+    """How many steps of ``STEP_DB`` under the loudest each band of each segment is, ``(batch, feature)``."""
     means = torch.cat([mean for mean, _ in segments(fitted(audio))], dim=1)
-    return (-means.clamp(min=-REACH_DB) / STEP_DB).round().to(torch.uint8)
+    return (-means / STEP_DB).round().to(torch.uint8)
+
+
+def _softest(query: Bytes) -> int:
+    """The softest band of most segments of one sound, but for those that are silent."""
+    segments = query.reshape(-1, SCALE[2])
+    sounding = segments[(segments < SILENCE).any(1)]
+    return int(sounding.amax(1).median()) if len(sounding) else SILENCE
 
 
 def note_of(near: Near) -> int | None:
@@ -238,17 +245,19 @@ def _told(path: str, file: File) -> Json:
 def _files(told: list[Json], tensors: Mapping[str, Tensor]) -> dict[str, File]:
     """The files that :func:`_told` told of; ValueError and the like where tensors and facts do not fit."""
     notes, knobs = (tensors[name].tolist() for name in ("notes", "knobs"))
+    if tensors["features"].dtype != torch.uint8 or tensors["features"].shape[1:] != (WIDTH,):
+        raise ValueError("no features")
     columns = (tensors["params"].split(knobs), tensors["semitones"].split(notes), tensors["features"].split(notes))
     rows = zip(*columns, tensors["noise"].tolist(), strict=True)
     files: dict[str, File] = {}
     for facts in told:
         stamp = Stamp(**facts["stamp"])
         heard = [_heard(stamp, name, slot, *next(rows)) for name, slot in facts["presets"]]
-        files[facts["path"]] = File(stamp, heard)
+        files[str(facts["path"])] = File(stamp, heard)
     if next(rows, None) is not None:
         raise ValueError("more presets than names")
     return files
 
 
 def _heard(stamp: Stamp, name: str, slot: int | None, params: Tensor, notes: Tensor, sounds: Tensor, row: int) -> Heard:
-    return Heard(Preset(stamp.synth, name, slot, params, row), notes, sounds)
+    return Heard(Preset(stamp.synth, str(name), slot, params, row), notes, sounds)
