@@ -28,9 +28,11 @@ class Embedding(Search):
         population: members of the evolution, at least ``rendered``.
         generations: of the evolution.
         polished: how many of the best go through gradient descent.
-        steps: of the gradient descent (Adam, cosine to zero).
+        steps: of the gradient descent (Adam, cosine to zero); 0 for none.
         lr: its learning rate.
-        rendered: how many of the nearest are rendered and measured in the end.
+        rendered: how many are rendered and measured: ``glanced`` of the index at once, so that there is something to
+            hear, and of the nearest in the end.
+        glanced: how many of the index.
         until: share of the budget that is left at least for what renders.
         seed: of everything drawn.
     """
@@ -46,6 +48,7 @@ class Embedding(Search):
         steps: int = 30,
         lr: float = 0.005,
         rendered: int = 64,
+        glanced: int = 8,
         until: float = 0.5,
         seed: int = 0,
     ) -> None:
@@ -53,9 +56,13 @@ class Embedding(Search):
         self.population, self.generations = max(population, rendered), generations
         self.polished, self.steps, self.lr = polished, steps, lr
         self.rendered, self.until, self.seed = rendered, until, seed
+        self.glanced = 0 if index is None else min(glanced, rendered - 1)
 
     def __call__(self, problem: Problem, start: Solution) -> Solution:
-        found = self.nearest(problem)
+        if self.index is not None and self.glanced:
+            first = params_of(self.index.nearest(problem.target, self.glanced), problem.synth.spec)
+            start = start.join(Solution(first, problem.evaluate(first)))
+        found = self.nearest(problem)[: self.rendered - self.glanced]
         return start.join(Solution(found, problem.evaluate(found))).best(problem.keep)
 
     def nearest(self, problem: Problem) -> Params:
@@ -74,7 +81,7 @@ class Embedding(Search):
         begun = Solution(params, judge(params))
         categorical = torch.tensor([p.kind == "categorical" for p in problem.synth.spec.params])
         evolved = Jade(categorical)(judge, begun.best(self.population), self.generations, generator, more)
-        polished = self._descend(point, evolved.best(self.polished).params, more)
+        polished = self._descend(point, evolved.best(self.polished).params, more) if self.steps else evolved.params[:0]
         found = torch.cat([evolved.params, polished]).unique(dim=0)
         return Solution(found, judge(found)).best(self.rendered).params
 
