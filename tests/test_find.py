@@ -17,7 +17,7 @@ from unsynth.synths import dexed, surge, synth
 from unsynth.synths import vital as vital_synth
 
 VOICE = synth("voice")
-IDS = torch.tensor([7, 70, 700])
+IDS = torch.tensor([7, 70, 9300])  # the last is held out, so no index has it
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +54,7 @@ def test_a_sound_finds_its_patch_and_plays_it(capsys, folder, tmp_path):
     assert (code, err) == (0, "")
     assert (first["rank"], first["name"], first["synth"], first["slot"]) == (1, "70", "voice", None)
     assert first["file"] == str(folder / "70.json")
-    assert first["distance"] < 1 < second["distance"]
+    assert 2 * first["distance"] < second["distance"]
     np.testing.assert_allclose(soundfile.read(first["wav"])[0], soundfile.read(sound)[0], atol=1e-4)
     code, out, _ = run(capsys, "find", sound)
     assert code == 0
@@ -107,7 +107,7 @@ def test_keys_have_the_names_of_musicians():
 
 
 def test_matches_start_from_the_presets(capsys, folder, tmp_path):
-    sound = sound_of(tmp_path / "sound.wav", 700)
+    sound = sound_of(tmp_path / "sound.wav", 9300)
     _, (without,), _ = matched(capsys, sound, "--out", tmp_path / "without")
     run(capsys, "index", "presets", folder)
     _, (found,), _ = matched(capsys, sound, "--out", tmp_path / "with")
