@@ -18,7 +18,7 @@ ROWS = (
     "match calibration",
     "batch evaluate doctor display arguments check instruments",
     "study benchmark",
-    "cli_train cli_evaluate",
+    "cli_train cli_index cli_evaluate",
     "cli web",
     "__main__",
 )

@@ -15,6 +15,7 @@ from typing import Any
 
 from unsynth import arguments
 from unsynth.cli_evaluate import evaluate_methods, report_results, summarise_ratings
+from unsynth.cli_index import build_index, find_presets, index_presets
 from unsynth.cli_train import export_model, pretrain_encoder, study_recipes
 from unsynth.errors import BatchError, UnsynthError, UsageError
 from unsynth.instruments import synths
@@ -22,7 +23,6 @@ from unsynth.instruments import synths
 INTERRUPTED = 130  # 128 and the number of the signal that Ctrl-C sends, as shells have it
 BROKEN_PIPE = 141
 SECONDS = 10.0
-LARGEST_INDEX = 100_000_000
 
 
 def match_sounds(
@@ -146,47 +146,6 @@ def doctor(*, json: bool = False) -> None:
     print(jsonlib.dumps(facts) if json else describe(facts))
 
 
-def index_sounds(
-    action: str | None = None, *, synth: str = "voice", by: str = "summary", count: int = 1_000_000, out: str = ""
-) -> None:
-    """Build an index of sounds for searches to start from: `unsynth index build`.
-
-    Run it again to go on where it stopped. Where OUT is not given, searches use the new index from then on. With more
-    than a million sounds and `pip install 'unsynth[faiss]'`, OUT gets a FAISS file beside it, and a query takes a
-    millisecond.
-
-    Args:
-        action: build.
-        synth: whose sounds to index.
-        by: what sounds are compared by: summary (of their spectrum), or space (their points in the joint space).
-        count: how many sounds; an entry takes 64 bytes.
-        out: the file to write.
-    """
-    from unsynth.checkpoint import own
-    from unsynth.display import Display
-    from unsynth.search.embedding import feature
-    from unsynth.search.index import SUMMARY, build, name_of
-    from unsynth.space import best_space
-    from unsynth.synths import synth as synth_of
-
-    if by not in ("summary", "space"):
-        raise UsageError(f"Sounds cannot be indexed by {by}; say --by summary or --by space.")
-    if action != "build":
-        raise UsageError("The index has one action; say `unsynth index build`.")
-    if not 0 < count <= LARGEST_INDEX:
-        raise UsageError(f"An index of {count} sounds cannot be made; give a --count from 1 to {LARGEST_INDEX:,}.")
-    instrument = synth_of(synth)
-    kind = SUMMARY if by == "summary" else feature(best_space(instrument))
-    path = Path(out) if out else own(name_of(instrument, kind))
-    with Display() as display:
-
-        def tell(done: int) -> None:
-            display.update(path.name, done / count, f"{done:,} of {count:,}")
-
-        build(path, instrument, count, feature=kind, on_progress=tell)
-    print(path)
-
-
 def serve_page(
     *,
     host: str = "127.0.0.1",
@@ -223,7 +182,9 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "match": match_sounds,
     "render": render_patch,
     "synths": synths,
-    "index": index_sounds,
+    "index build": build_index,
+    "index presets": index_presets,
+    "find": find_presets,
     "pretrain": pretrain_encoder,
     "export-model": export_model,
     "study": study_recipes,
