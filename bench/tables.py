@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from unsynth import evaluate
+from unsynth.benchmark import comparison
 from unsynth.study.compare import read
 from unsynth.study.table import page
 
@@ -14,6 +15,8 @@ TABLES = {  # results file: what it shows
     "voice-held-out.jsonl": "Held-out sounds of the Voice, found again",
     "voice-one-shots.jsonl": "Real one-shots (instruments and drums, test split), matched with the Voice",
 }
+PAIRED = """Paired with {first}: its mean difference on the targets that both have (95 % bootstrap interval, bold where
+that excludes zero), and the share of targets that {first} wins."""
 STUDY = ROOT / "results" / "study.jsonl"
 STUDY_HEAD = """# Study of objectives, encoders, front ends and dimensions
 
@@ -24,15 +27,16 @@ BLOCK = re.compile(r"(<!-- results -->\n).*(<!-- /results -->)", re.DOTALL)
 
 
 def section(path: Path, title: str) -> str:
-    """Heading, conditions and table of one results file."""
+    """Heading, conditions and tables of one results file."""
     header, rows = evaluate.load(path)
     budget = header["budget"]
     assert isinstance(budget, dict)
     limits = [f"{budget[unit]:g} {unit}" for unit in ("seconds", "renders") if budget[unit]]
     machine = f"{header['processor']}, {header['cores']} cores, torch {header['torch']}, {header['date']}"
-    return (
-        f"**{title}** ({' and '.join(limits)} for each; {machine}; `{header['command']}`)\n\n{evaluate.table(rows)}\n"
-    )
+    heading = f"**{title}** ({' and '.join(limits)} for each; {machine}; `{header['command']}`)"
+    told = PAIRED.format(first=comparison.first_arm(rows))
+    arms, paired = evaluate.cells(rows, comparison.interval), comparison.paired_cells(comparison.paired(rows))
+    return f"{heading}\n\n{evaluate.markdown(arms)}\n\n{told}\n\n{evaluate.markdown(paired)}\n"
 
 
 def results() -> str:

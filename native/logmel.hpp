@@ -84,8 +84,10 @@ inline Range sounding(const Mel& mel, const float* audio, int64_t samples) {  //
             std::min(mel.frames(samples), (end - 1 + before) / mel.hop + 1)};
 }
 
-// [bands][frames] decibels; `scratch` has room for mel.scratch() floats.
-inline void log_mel(const Mel& mel, const float* audio, int64_t samples, float* scratch, float* out) {
+// [bands][frames] decibels; `scratch` has room for mel.scratch() floats. What is left of the powers of 2W frames is
+// given to `after`, with the first of them and how many are wanted.
+template <class After>
+inline void log_mel(const Mel& mel, const float* audio, int64_t samples, float* scratch, float* out, After after) {
     FlushDenormals flush;
     const int64_t frames = mel.frames(samples), span = (2 * W - 1) * (int64_t)mel.hop + mel.padded();
     const Range active = sounding(mel, audio, samples);
@@ -110,14 +112,75 @@ inline void log_mel(const Mel& mel, const float* audio, int64_t samples, float* 
         fft(mel.passes, input, 1, spectrum);
         powers(mel.n_fft, spectrum);
         bands(mel, spectrum, out + f, active.end - f, frames);
+        after(spectrum, f, std::min<int64_t>(2 * W, active.end - f));
     }
 }
 
+inline void log_mel(const Mel& mel, const float* audio, int64_t samples, float* scratch, float* out) {
+    log_mel(mel, audio, samples, scratch, out, [](float*, int64_t, int64_t) {});
+}
+
+// Sum over `count` frames and all groups of bins of the difference between the frame's cumulated magnitudes, as shares
+// of their sum or of `floor`, and `target`, [groups][stride]. Four times the powers of 2W frames are overwritten.
+inline float transported(const Mel& mel, float* power, float floor, const float* target, int64_t stride,
+                         int64_t count) {
+    const int bins = mel.n_fft / 2 + 1, groups = (bins + kGrouped - 1) / kGrouped;
+    Complex total{}, reached{};
+    for (int g = 0; g < groups; ++g) {
+        Complex mass{};
+        for (int k = g * kGrouped; k < std::min((g + 1) * kGrouped, bins); ++k) {
+            const Complex p = load_point(power + k * kPoint);
+            mass = mass + Complex{root(p.re), root(p.im)};
+        }
+        store_point(power + g * kPoint, mass);
+        total = total + mass;
+    }
+    const vf least = splat(2 * floor), even = 1.0f / max(total.re, least), odd = 1.0f / max(total.im, least);
+    vf low{}, high{};
+    for (int g = 0; g < groups; ++g, target += stride) {
+        reached = reached + load_point(power + g * kPoint);
+        const vf a = reached.re * even, b = reached.im * odd;
+        low += abs(zip_low(a, b) - load(target)), high += abs(zip_high(a, b) - load(target + W));
+    }
+    float each[2 * W], moved = 0;
+    store(each, low), store(each + W, high);
+    for (int64_t i = 0; i < count; ++i) moved += each[i];
+    return moved;
+}
+
+inline float peak(const float* audio, int64_t samples) {
+    vf highest{};
+    int64_t i = 0;
+    for (; i + W <= samples; i += W) highest = max(highest, abs(load(audio + i)));
+    float top = largest(highest);
+    for (; i < samples; ++i) top = std::max(top, std::fabs(audio[i]));
+    return top;
+}
+
+// Mean over all frames and groups of what `transported` sums; frames without sound have no magnitude at all.
+inline float log_mel_transport(const Mel& mel, const float* audio, int64_t samples, const Transport& transport,
+                               float* scratch, float* out) {
+    const int64_t frames = mel.frames(samples);
+    const Range active = sounding(mel, audio, samples);
+    const float floor = transport.floor * peak(audio, samples);
+    double moved = 0;
+    log_mel(mel, audio, samples, scratch, out, [&](float* power, int64_t f, int64_t count) {
+        moved += transported(mel, power, floor, transport.target + f, transport.stride, count);
+    });
+    const int groups = (mel.n_fft / 2 + kGrouped) / kGrouped;
+    for (int g = 0; g < groups; ++g) {
+        const float* target = transport.target + g * transport.stride;
+        for (int64_t f = 0; f < frames; ++f) moved += f < active.begin || f >= active.end ? target[f] : 0.0f;
+    }
+    return (float)(moved / ((double)groups * frames));
+}
+
 // Mean absolute difference from `target`, [bands][frames], of decibels below the sound's own maximum, clipped at
-// `range` below; `decibel` has room for as many.
+// `range` below; `decibel` has room for as many. `moved`, where wanted, becomes the spectral transport.
 inline float mel_distance(const Mel& mel, const float* audio, int64_t samples, float range, const float* target,
-                          float* scratch, float* decibel) {
-    log_mel(mel, audio, samples, scratch, decibel);
+                          const Transport& transport, float* moved, float* scratch, float* decibel) {
+    if (moved) *moved = log_mel_transport(mel, audio, samples, transport, scratch, decibel);
+    else log_mel(mel, audio, samples, scratch, decibel);
     const int64_t count = mel.bands * mel.frames(samples);
     vf highest = splat(decibel[0]), total{};
     int64_t i = 0;

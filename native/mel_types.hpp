@@ -6,6 +6,7 @@
 namespace unsynth {
 
 constexpr int kLargestRadix = 31, kWidest = 16;  // prime factor of an FFT; lanes of any instruction set
+constexpr int kGrouped = 4;                      // bins whose magnitudes are moved as one
 
 struct Pass {  // of a decimation-in-time FFT: joins `radix` transforms of size / radix points into one of `size`
     int radix, size;
@@ -29,6 +30,12 @@ struct Mel {
     int64_t padded() const { return (n_fft + kWidest - 1) / kWidest * kWidest; }
     int64_t span() const { return (2 * kWidest - 1) * (int64_t)hop + padded(); }  // samples under 2 kWidest frames
     int64_t scratch() const { return span() + 2 * kWidest * (padded() + n_fft) + kWidest; }  // floats
+};
+
+struct Transport {  // what magnitudes are moved to
+    const float* target;  // [groups][stride] cumulated shares of each frame's magnitude
+    int64_t stride;       // at least 2 kWidest more than there are frames
+    float floor;          // magnitude of a whole frame that counts as silence, for a sound whose peak is 1
 };
 
 }  // namespace unsynth

@@ -182,9 +182,11 @@ void mel_features(const MelPlan& plan, Matrix audio, Out out, int threads, const
     });
 }
 
-// Mean over the plans of the distance of each sound from `targets`.
+// Mean over the plans of the distance of each sound from `targets`, and where `moved` has room how far its spectrum at
+// the last plan is from `cumulated`.
 void mel_distances(const std::vector<const MelPlan*>& plans, Matrix audio, const std::vector<Matrix>& targets,
-                   float range, Out out, int threads, const std::string& isa) {
+                   float range, Out out, Matrix cumulated, float floor, Out moved, int threads,
+                   const std::string& isa) {
     const int64_t n = audio.shape(0), samples = audio.shape(1);
     check(samples > 0 && (int64_t)out.size() == n && plans.size() == targets.size() && !plans.empty(), "shape");
     int64_t work = 0, size = 0;
@@ -193,13 +195,19 @@ void mel_distances(const std::vector<const MelPlan*>& plans, Matrix audio, const
         check((int64_t)targets[p].size() == mel.bands * mel.frames(samples), "shape");
         work = std::max(work, mel.scratch()), size = std::max(size, (int64_t)targets[p].size());
     }
+    const Mel& last = plans.back()->mel();
+    const Transport transport{cumulated.data(), (int64_t)cumulated.shape(1), floor};
+    check(!moved.size() || ((int64_t)moved.size() == n && transport.stride >= last.frames(samples) + 2 * kWidest &&
+                            (int)cumulated.shape(0) == (last.n_fft / 2 + kGrouped) / kGrouped), "shape");
     const Kernels& k = kernels(isa);
     nb::gil_scoped_release release;
     parallel(n, threads, [&](int64_t i) {
         float *memory = scratch(work + size), total = 0;
-        for (size_t p = 0; p < plans.size(); ++p)
+        for (size_t p = 0; p < plans.size(); ++p) {
+            float* wanted = moved.size() && p + 1 == plans.size() ? moved.data() + i : nullptr;
             total += k.mel_distance(plans[p]->mel(), audio.data() + i * samples, samples, range, targets[p].data(),
-                                    memory, memory + work);
+                                    transport, wanted, memory, memory + work);
+        }
         out.data()[i] = total / (float)plans.size();
     });
 }
@@ -234,5 +242,8 @@ NB_MODULE(_native, m) {
     m.def("log_mel", &mel_features, nb::arg("plan"), nb::arg("audio"), nb::arg("out"), nb::arg("threads"),
           nb::arg("isa") = "");
     m.def("mel_distance", &mel_distances, nb::arg("plans"), nb::arg("audio"), nb::arg("targets"), nb::arg("range"),
-          nb::arg("out"), nb::arg("threads"), nb::arg("isa") = "");
+          nb::arg("out"), nb::arg("cumulated"), nb::arg("floor"), nb::arg("moved"), nb::arg("threads"),
+          nb::arg("isa") = "");
+    m.attr("mel_grouped") = kGrouped;
+    m.attr("mel_padding") = 2 * kWidest;
 }

@@ -63,6 +63,7 @@ struct Doubles {  // W doubles
 inline vf fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
 inline vf min(vf a, vf b) { return _mm512_min_ps(a, b); }
 inline vf max(vf a, vf b) { return _mm512_max_ps(a, b); }
+inline vf root(vf x) { return _mm512_sqrt_ps(x); }
 inline Doubles widen(vf x) {
     return {_mm512_cvtps_pd(_mm512_castps512_ps256(x)),
             _mm512_cvtps_pd(_mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(x), 1)))};
@@ -76,6 +77,7 @@ inline float largest(vf x) { return _mm512_reduce_max_ps(x); }
 inline vf fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
 inline vf min(vf a, vf b) { return _mm256_min_ps(a, b); }
 inline vf max(vf a, vf b) { return _mm256_max_ps(a, b); }
+inline vf root(vf x) { return _mm256_sqrt_ps(x); }
 inline Doubles widen(vf x) {
     return {_mm256_cvtps_pd(_mm256_castps256_ps128(x)), _mm256_cvtps_pd(_mm256_extractf128_ps(x, 1))};
 }
@@ -84,6 +86,7 @@ inline vf narrow(Doubles x) { return _mm256_set_m128(_mm256_cvtpd_ps(x.high), _m
 inline vf fma(vf a, vf b, vf c) { return (vf)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b); }
 inline vf min(vf a, vf b) { return (vf)vminq_f32((float32x4_t)a, (float32x4_t)b); }
 inline vf max(vf a, vf b) { return (vf)vmaxq_f32((float32x4_t)a, (float32x4_t)b); }
+inline vf root(vf x) { return (vf)vsqrtq_f32((float32x4_t)x); }
 inline Doubles widen(vf x) {
     return {(vd)vcvt_f64_f32(vget_low_f32((float32x4_t)x)), (vd)vcvt_high_f64_f32((float32x4_t)x)};
 }
@@ -105,9 +108,11 @@ inline vf fma(vf a, vf b, vf c) {  // the product of two floats is exact in doub
 #if defined(__SSE2__)
 inline vf min(vf a, vf b) { return _mm_min_ps(a, b); }
 inline vf max(vf a, vf b) { return _mm_max_ps(a, b); }
+inline vf root(vf x) { return _mm_sqrt_ps(x); }
 #else
 inline vf min(vf a, vf b) { return a < b ? a : b; }
 inline vf max(vf a, vf b) { return a > b ? a : b; }
+inline vf root(vf x) { return vf{std::sqrt(x[0]), std::sqrt(x[1]), std::sqrt(x[2]), std::sqrt(x[3])}; }
 #endif
 #endif
 

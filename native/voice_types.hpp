@@ -22,7 +22,7 @@ struct Kernels {  // one instruction set's entry points; all work on a single so
     int block;  // samples between two carries
     void (*log_mel)(const Mel& mel, const float* audio, int64_t samples, float* scratch, float* out);
     float (*mel_distance)(const Mel& mel, const float* audio, int64_t samples, float range, const float* target,
-                          float* scratch, float* decibel);
+                          const Transport& transport, float* moved, float* scratch, float* decibel);
 };
 
 }  // namespace unsynth

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from unsynth.base import UsageError
-from unsynth.presets import PRESETS, fxp, syx
+from unsynth.presets import fxp, syx
 from unsynth.sounds import banks
 from unsynth.sounds.live import Live
 from unsynth.sounds.source import SPLITS
@@ -37,7 +37,7 @@ def write(path, voices):
 
 
 def files(folder):
-    return banks.read(folder, PRESETS["dexed"](), SPEC).files
+    return banks.read(folder, SPEC).files
 
 
 def training(folder):
@@ -68,7 +68,7 @@ def test_what_is_in_a_held_out_bank_changes_no_training_sound(tmp_path):
 
 def test_each_split_has_the_voices_of_its_own_banks(tmp_path):
     folder = random_banks(tmp_path / "banks", 8)
-    found = banks.read(folder, PRESETS["dexed"](), SPEC)
+    found = banks.read(folder, SPEC)
     assert {split: len(names) for split, names in found.files.items()} == {"train": 6, "validation": 1, "test": 1}
     for split in SPLITS:
         own = torch.cat([syx.to_params(syx.read(folder / name)) for name in found.files[split]])
@@ -123,7 +123,7 @@ def test_patches_are_pure_functions_near_the_presets_of_their_split(tmp_path):
     alone = torch.cat([live.params("train", row[None]) for row in ids])
     assert torch.equal(live.params("train", ids), alone)
     assert torch.equal(alone[0], alone[4])
-    voices = banks.read(tmp_path / "banks", PRESETS["dexed"](), SPEC).patches
+    voices = banks.read(tmp_path / "banks", SPEC).patches
     for split in SPLITS:
         drawn = live.params(split, torch.arange(300))
         like = (drawn[:, None, 3:] == voices[split][None, :, 3:]).float().mean(2).amax(1)
@@ -146,7 +146,7 @@ def test_presets_of_surge_are_banks_too(tmp_path):
 
 @pytest.mark.skipif(not REAL, reason="UNSYNTH_DX7 names no folder with DX7 banks")
 def test_real_cartridges_share_nothing_across_splits():
-    found = banks.read(Path(REAL or ""), PRESETS["dexed"](), SPEC)
+    found = banks.read(Path(REAL or ""), SPEC)
     told = {split: syx_numbers(found.patches[split]) for split in SPLITS}
     for split in ("test", "validation"):
         for numbers in told[split]:

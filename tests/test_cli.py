@@ -146,9 +146,9 @@ def test_help_does_not_wait_for_torch():
 
 
 def test_every_command_has_help(capsys):
-    for name in cli.COMMANDS:
+    for name in (*cli.COMMANDS, "index"):
         with pytest.raises(SystemExit, match="0"):
-            cli.main([name, "--help"])
+            cli.main([*name.split(), "--help"])
         assert "  --help" in capsys.readouterr().out.replace("-h, --help", "  --help")
 
 

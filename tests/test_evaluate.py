@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from unsynth import audio, evaluate
-from unsynth.base import Budget, UsageError
+from unsynth.base import Budget, Problem, Search, Solution, UsageError
+from unsynth.search.baselines import Restarts
+from unsynth.search.objective import MatchDistance
 from unsynth.synths import synth
 
 VOICE = synth("voice")
@@ -74,3 +76,53 @@ def test_interval_holds_the_mean():
 def test_unknown_arm_is_refused(targets, tmp_path):
     with pytest.raises(UsageError, match="choose one of"):
         evaluate.run(VOICE, targets[:1], ["magic"], BUDGET, 0, tmp_path / "x.jsonl")
+
+
+def test_rows_keep_the_patch_and_old_files_load_without(targets, tmp_path):
+    out = tmp_path / "rows.jsonl"
+    evaluate.run(VOICE, targets[:1], ["oracle", "mean"], BUDGET, 0, out)
+    _, (oracle, mean) = evaluate.load(out)
+    assert torch.equal(torch.tensor([oracle.params]), targets[0].params)
+    assert oracle.noise == targets[0].noise + 1
+    assert (mean.params, mean.noise, mean.renders) == ([0.5] * len(VOICE.spec), 0, 1)
+    old = [
+        {k: v for k, v in json.loads(line).items() if k not in ("params", "noise", "spec", "sounds")}
+        for line in out.open()
+    ]
+    out.write_text("".join(json.dumps(line) + "\n" for line in old))
+    assert [row.params for row in evaluate.load(out)[1]] == [None, None]
+    assert len(evaluate.run(VOICE, targets[:1], ["oracle", "mean"], BUDGET, 0, out)) == 2
+
+
+def test_gradient_from_scratch_starts_again_until_the_budget_is_spent(targets):
+    row = evaluate.solve(VOICE, targets[0], "gradient-scratch", Budget(renders=6), 0)
+    assert row.renders == 6
+    problem = Problem(VOICE, targets[0].sound, MatchDistance(targets[0].sound), Budget(renders=12))
+    seen = []
+    search = Restarts(Once(seen), seed=3)
+    found = search(problem, Solution.nothing(len(VOICE.spec)))
+    assert problem.renders == 12
+    assert len(seen) == 3
+    assert not torch.equal(seen[0], seen[1])
+    assert found.best(1).distances.item() == min(found.distances).item() == problem.elite.distances[0].item()
+
+
+class Once(Search):
+    """Notes what it is started from, and leaves it at that."""
+
+    def __init__(self, seen):
+        self.seen = seen
+
+    def __call__(self, problem, start):
+        self.seen.append(start.params)
+        return start
+
+
+def test_one_name_in_two_folders_is_two_targets(tmp_path):
+    tone = torch.sin(torch.arange(4410) * 0.05) * torch.linspace(1, 0, 4410)
+    for family in ("kick", "snare"):
+        (tmp_path / family).mkdir()
+        audio.write(tmp_path / family / "one.wav", tone, 44100)
+    found = list(evaluate.recordings(VOICE, tmp_path, 5))
+    assert len(evaluate.run(VOICE, found, ["mean"], BUDGET, 0, tmp_path / "rows.jsonl", sounds=str(tmp_path))) == 2
+    assert evaluate.load(tmp_path / "rows.jsonl")[0]["sounds"] == str(tmp_path)

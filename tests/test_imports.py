@@ -17,8 +17,8 @@ ROWS = (
     "train report candidates",
     "match calibration",
     "batch evaluate doctor display arguments check instruments",
-    "study",
-    "cli_train",
+    "study benchmark",
+    "cli_train cli_index cli_evaluate",
     "cli web",
     "__main__",
 )

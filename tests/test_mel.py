@@ -10,8 +10,8 @@ import torch
 from unsynth.base import UnusableError, UsageError
 from unsynth.distances import DB_FLOOR, RATE, mss
 from unsynth.frontends.mel import MSS_SCALES, LogMel, log_mel, native_plan
-from unsynth.native import instruction_sets
-from unsynth.search.objective import SpectralDistance
+from unsynth.native import instruction_sets, kernels
+from unsynth.search.objective import GROUPED, PADDING, SpectralDistance, cumulated
 
 LENGTH = 22_050
 OTHER_SCALES = ((1024, 256, 64), (600, 100, 40), (2 * 13 * 31, 200, 16), (25, 7, 3))
@@ -104,6 +104,29 @@ def test_distance_is_mss(row, isa):
     distance = SpectralDistance(audio[row : row + 1], isa=isa)
     torch.testing.assert_close(distance(audio), mss(audio[row : row + 1], audio), atol=0.01, rtol=0)
     assert distance(audio)[row] < 1e-3
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("row", range(6))
+def test_transport_is_that_of_torch(row, isa):
+    audio = sounds()[[0, 1, 2, 3, 5, 6]]  # not the click, whose empty frames share the rounding of the full ones
+    spectral, moved = SpectralDistance(audio[row : row + 1], isa=isa).both(audio)
+    torch.testing.assert_close(spectral, mss(audio[row : row + 1], audio), atol=0.01, rtol=0)
+    expected = (cumulated(audio) - cumulated(audio[row : row + 1])).abs().mean((1, 2))
+    torch.testing.assert_close(moved, expected, atol=1e-4, rtol=0)
+
+
+def test_transport_is_the_distance_that_magnitude_moves():
+    time = torch.arange(RATE) / RATE
+    tones = [torch.sin(2 * torch.pi * hertz * time) for hertz in (1000, 1100, 6000)]
+    _, moved = SpectralDistance(tones[0][None]).both(torch.stack([*tones, torch.zeros(RATE)]))
+    torch.testing.assert_close(moved[:3], torch.tensor([0, 100, 5000]) / (RATE / 2), atol=2e-3, rtol=0.1)
+    assert moved[3] == pytest.approx(1 - 1000 / (RATE / 2), abs=0.01)  # nothing to move: all that lies above is missing
+
+
+@natively
+def test_the_kernel_groups_and_reads_as_told():
+    assert (kernels.mel_grouped, kernels.mel_padding) == (GROUPED, PADDING)
 
 
 def test_distance_cuts_to_the_shorter():

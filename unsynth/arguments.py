@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
 from typing import Any, get_type_hints
 
 from docstring_parser import parse as parse_docstring
@@ -14,7 +15,10 @@ from unsynth.errors import UsageError
 
 
 def parse(argv: Sequence[str], table: Mapping[str, Callable[..., None]]) -> tuple[str, dict[str, Any]]:
-    """The name of a command and its arguments; UsageError names the option that is wrong."""
+    """The name of a command and its arguments; UsageError names the option that is wrong.
+
+    Commands whose names have two words with the same first, like ``index build``, are the actions of that word.
+    """
     main = ArgumentParser(
         prog="unsynth",
         description="Give it a sound, get back the synthesizer patch that makes it.",
@@ -22,15 +26,31 @@ def parse(argv: Sequence[str], table: Mapping[str, Callable[..., None]]) -> tupl
         exit_on_error=False,
         allow_abbrev=False,
     )
-    commands = main.add_subcommands()
-    for name, command in table.items():
-        commands.add_subcommand(name, parser(command), help=parse_docstring(command.__doc__ or "").short_description)
+    _add_commands(main, table)
     try:
         parsed = main.parse_args(list(argv))
     except ArgumentError as error:
-        known = next((word for word in argv if word in table), None)
-        raise UsageError(sentence(str(error), f"unsynth {known} --help" if known else "unsynth --help")) from error
-    return parsed.subcommand, vars(parsed[parsed.subcommand])
+        words = {*table, *(name.split()[0] for name in table)}
+        known = next((name for n in (2, 1) if (name := " ".join(argv[:n])) in words), "")
+        raise UsageError(sentence(str(error), " ".join(filter(None, ("unsynth", known, "--help"))))) from error
+    name = parsed.subcommand
+    if action := parsed[name].get("subcommand"):
+        return f"{name} {action}", vars(parsed[name][action])
+    return name, vars(parsed[name])
+
+
+def _add_commands(to: ArgumentParser, table: Mapping[str, Callable[..., None]]) -> None:
+    commands = to.add_subcommands()
+    for word, names in groupby(table, lambda name: name.split()[0]):
+        first, *more = names
+        help = parse_docstring(table[first].__doc__ or "").short_description
+        if first == word:
+            commands.add_subcommand(word, parser(table[word]), help=help)
+            continue
+        actions = {name.removeprefix(f"{word} "): table[name] for name in (first, *more)}
+        group = ArgumentParser(description=f"One of: {', '.join(actions)}.", exit_on_error=False, allow_abbrev=False)
+        commands.add_subcommand(word, group, help=f"{', '.join(actions)}: `unsynth {word} --help` tells more.")
+        _add_commands(group, actions)
 
 
 def parser(command: Callable[..., None]) -> ArgumentParser:

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from unsynth import arguments
+from unsynth.cli_evaluate import evaluate_methods, report_results, summarise_ratings
+from unsynth.cli_index import build_index, find_presets, index_presets
 from unsynth.cli_train import build_shards, export_model, pretrain_encoder, study_recipes
 from unsynth.errors import BatchError, UnsynthError, UsageError
 from unsynth.instruments import synths
@@ -21,7 +23,6 @@ from unsynth.instruments import synths
 INTERRUPTED = 130  # 128 and the number of the signal that Ctrl-C sends, as shells have it
 BROKEN_PIPE = 141
 SECONDS = 10.0
-LARGEST_INDEX = 100_000_000
 
 
 def match_sounds(
@@ -145,90 +146,6 @@ def doctor(*, json: bool = False) -> None:
     print(jsonlib.dumps(facts) if json else describe(facts))
 
 
-def index_sounds(
-    action: str | None = None, *, synth: str = "voice", by: str = "summary", count: int = 1_000_000, out: str = ""
-) -> None:
-    """Build an index of sounds for searches to start from: `unsynth index build`.
-
-    Run it again to go on where it stopped. Where OUT is not given, searches use the new index from then on. With more
-    than a million sounds and `pip install 'unsynth[faiss]'`, OUT gets a FAISS file beside it, and a query takes a
-    millisecond.
-
-    Args:
-        action: build.
-        synth: whose sounds to index.
-        by: what sounds are compared by: summary (of their spectrum), or space (their points in the joint space).
-        count: how many sounds; an entry takes 64 bytes.
-        out: the file to write.
-    """
-    from unsynth.checkpoint import own
-    from unsynth.display import Display
-    from unsynth.search.embedding import feature
-    from unsynth.search.index import SUMMARY, build, name_of
-    from unsynth.space import best_space
-    from unsynth.synths import synth as synth_of
-
-    if by not in ("summary", "space"):
-        raise UsageError(f"Sounds cannot be indexed by {by}; say --by summary or --by space.")
-    if action != "build":
-        raise UsageError("The index has one action; say `unsynth index build`.")
-    if not 0 < count <= LARGEST_INDEX:
-        raise UsageError(f"An index of {count} sounds cannot be made; give a --count from 1 to {LARGEST_INDEX:,}.")
-    instrument = synth_of(synth)
-    kind = SUMMARY if by == "summary" else feature(best_space(instrument))
-    path = Path(out) if out else own(name_of(instrument, kind))
-    with Display() as display:
-
-        def tell(done: int) -> None:
-            display.update(path.name, done / count, f"{done:,} of {count:,}")
-
-        build(path, instrument, count, feature=kind, on_progress=tell)
-    print(path)
-
-
-def evaluate_methods(
-    *,
-    sounds: str = "",
-    synth: str = "voice",
-    arms: str = "oracle,chain,retrieve,refine,genetic,evolve,random",
-    targets: int = 32,
-    start: int = 0,
-    budget: float | None = None,
-    renders: int | None = None,
-    seed: int = 0,
-    out: str = "results/evaluate.jsonl",
-) -> None:
-    """Compare search methods on held-out targets at equal budget, as a table and as JSON lines.
-
-    Run it again to go on where it stopped.
-
-    Args:
-        sounds: a folder of recordings to match; held-out sounds of the synth where not given.
-        synth: the synth that matches.
-        arms: methods to compare, separated by commas; oracle is the true patch with other noise.
-        targets: how many sounds; of a folder they are spread evenly.
-        start: the first held-out sound, counted from 0 (validation begins at 100000).
-        budget: seconds for each target and arm (10, or no limit where renders are given).
-        renders: sounds to render for each target and arm at most.
-        seed: seed of every search.
-        out: file of results.
-    """
-    from unsynth import evaluate as bench
-    from unsynth.base import Budget
-    from unsynth.display import Display
-    from unsynth.synths import synth as synth_of
-
-    instrument = synth_of(synth)
-    limit = Budget(SECONDS if budget is None and renders is None else budget, renders)
-    held_out = bench.held_out(instrument, targets, start)
-    found = bench.recordings(instrument, Path(sounds), targets) if sounds else held_out
-    with Display() as display:
-        rows = bench.run(
-            instrument, list(found), arms.split(","), limit, seed, Path(out), lambda row: display.line(row.line())
-        )
-    print(bench.table(rows))
-
-
 def serve_page(
     *,
     host: str = "127.0.0.1",
@@ -265,12 +182,16 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "match": match_sounds,
     "render": render_patch,
     "synths": synths,
-    "index": index_sounds,
-    "shards": build_shards,
+    "index build": build_index,
+    "index presets": index_presets,
+    "find": find_presets,
+    "shards build": build_shards,
     "pretrain": pretrain_encoder,
     "export-model": export_model,
     "study": study_recipes,
     "evaluate": evaluate_methods,
+    "report": report_results,
+    "ratings": summarise_ratings,
     "serve": serve_page,
     "doctor": doctor,
 }

@@ -68,7 +68,6 @@ def pretrain_encoder(
 
 
 def build_shards(
-    action: str | None = None,
     *,
     synth: str = "dexed",
     out: str = "",
@@ -77,13 +76,12 @@ def build_shards(
     workers: int | None = None,
     seed: int = 0,
 ) -> None:
-    """Render sounds to train on into files: `unsynth shards build`.
+    """Render sounds to train on into files.
 
     Run it again to go on where it stopped. OUT gets tar files of FLAC with the parameters, and manifest.json. Nine in
     ten sounds are for training, the others for validation and for testing; of presets, whole banks are held out.
 
     Args:
-        action: build.
         synth: whose sounds.
         out: the folder; shards/SYNTH if not given.
         count: how many sounds in all.
@@ -97,8 +95,6 @@ def build_shards(
     from unsynth.sounds.shard_building import build
     from unsynth.synths import synth as synth_of
 
-    if action != "build":
-        raise UsageError("Shards have one action; say `unsynth shards build`.")
     if workers is not None and workers < 1:
         raise UsageError(f"{workers} workers render nothing; give --workers 1 or more.")
     instrument, folder = synth_of(synth), Path(out) if out else Path("shards") / synth.replace("/", "-")

@@ -141,13 +141,14 @@ def _cut(target: Tensor, candidate: Tensor) -> tuple[Tensor, Tensor]:
     return target[:, :length], candidate[:, :length]
 
 
-def _magnitudes(audio: Tensor, n_fft: int, hop: int) -> Float[Tensor, "batch bin frame"]:
+def magnitudes(audio: Tensor, n_fft: int, hop: int) -> Float[Tensor, "batch bin frame"]:
+    """Magnitudes of the short-time Fourier transform: zero-padded centred frames under a periodic Hann window."""
     window = torch.hann_window(n_fft, dtype=audio.dtype, device=audio.device)
     return torch.stft(audio, n_fft, hop, window=window, pad_mode="constant", return_complex=True).abs()
 
 
 def _mel_spectrogram(audio: Tensor, n_fft: int, hop: int, mels: int) -> Float[Tensor, "batch mel frame"]:
-    return mel_filterbank(RATE, n_fft, mels).to(audio) @ _magnitudes(audio, n_fft, hop).square()
+    return mel_filterbank(RATE, n_fft, mels).to(audio) @ magnitudes(audio, n_fft, hop).square()
 
 
 def _decibels(power: Tensor) -> Tensor:
@@ -166,8 +167,8 @@ def _relative_mel(audio: Tensor, n_fft: int, hop: int, mels: int) -> Float[Tenso
 
 
 def _spectral_cdf(audio: Tensor) -> Float[Tensor, "batch bin frame"]:
-    magnitudes = _magnitudes(audio, SOT_FFT, SOT_HOP)
-    return (magnitudes / magnitudes.sum(-2, keepdim=True).clamp(min=SOT_FLOOR)).cumsum(-2)
+    bins = magnitudes(audio, SOT_FFT, SOT_HOP)
+    return (bins / bins.sum(-2, keepdim=True).clamp(min=SOT_FLOOR)).cumsum(-2)
 
 
 def _envelope(audio: Tensor) -> Float[Tensor, "batch frame"]:

@@ -6,6 +6,7 @@ Results are JSON in ``results/``; README tables are generated from them. A run t
 from __future__ import annotations
 
 import json
+import math
 import platform
 import statistics
 import sys
@@ -19,14 +20,23 @@ import numpy as np
 import torch
 
 from unsynth import __version__, audio, distances
-from unsynth.base import Audio, Budget, Params, Problem, Solution, Synth, UsageError
+from unsynth.base import Audio, Budget, Params, Problem, Search, Solution, Synth, UsageError
 from unsynth.native import torch_on_one_thread
-from unsynth.search import method
+from unsynth.search import METHODS
+from unsynth.search.baselines import Mean, Restarts
+from unsynth.search.gradient import Gradient
 from unsynth.search.objective import MatchDistance
 from unsynth.sounds.ids import held_out_ids, params_of
 
 SAME = ("budget", "seed", "synth", "distance")  # what all rows of a file of results share
+ORACLE, HELD_OUT = "oracle", "held-out"
 OTHER_NOISE = 1  # the oracle renders the true parameters with the next noise row
+DIGITS = 9  # of parameters in a file: enough to tell any two float32 apart
+ARMS: dict[str, Callable[[Synth, int], Search]] = {  # besides the oracle, which does not search
+    "mean": lambda synth, seed: Mean(),
+    "gradient-scratch": lambda synth, seed: Restarts(Gradient(), seed=seed),
+    **METHODS,
+}
 
 
 @dataclass(frozen=True)
@@ -42,7 +52,10 @@ class Target:
 
 @dataclass(frozen=True)
 class Row:
-    """One arm on one target."""
+    """One arm on one target.
+
+    ``params`` (unit interval) and ``noise`` are of the patch that was found; older files have none.
+    """
 
     arm: str
     target: str
@@ -50,6 +63,13 @@ class Row:
     metrics: dict[str, float]
     seconds: float
     renders: int
+    params: list[float] | None = None
+    noise: int = 0
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Which target it is: its family and its name."""
+        return self.family, self.target
 
     def line(self) -> str:
         mss = self.metrics["MSS"]
@@ -59,40 +79,59 @@ class Row:
 def held_out(synth: Synth, count: int, start: int = 0) -> Iterator[Target]:
     """Held-out sounds of the synth, by id."""
     for sound_id in held_out_ids(start, count).tolist():
-        ids = torch.tensor([sound_id])
-        params = params_of(ids, synth.spec)
-        yield Target(f"id-{sound_id}", "held-out", synth.render(params, ids), params, sound_id)
+        yield by_id(synth, sound_id)
+
+
+def by_id(synth: Synth, sound_id: int) -> Target:
+    """One of the synth's own sounds."""
+    ids = torch.tensor([sound_id])
+    params = params_of(ids, synth.spec)
+    return Target(f"id-{sound_id}", HELD_OUT, synth.render(params, ids), params, sound_id)
 
 
 def recordings(synth: Synth, folder: Path, count: int) -> Iterator[Target]:
     """``count`` sounds spread evenly over those below ``folder``; the name of its own folder is a sound's family."""
     paths = audio.find([folder])
     for i in np.linspace(0, len(paths) - 1, min(count, len(paths))).round().astype(int):
-        sound = audio.read(paths[i], synth.rate, synth.seconds)
-        fitted = audio.fit(sound, synth.rate, round(synth.rate * synth.seconds))
-        yield Target(paths[i].stem, paths[i].parent.name, fitted[None])
+        yield recording(synth, paths[i])
+
+
+def recording(synth: Synth, path: Path) -> Target:
+    """The sound in a file, as long as the synth's; the name of its folder is its family."""
+    sound = audio.read(path, synth.rate, synth.seconds)
+    fitted = audio.fit(sound, synth.rate, round(synth.rate * synth.seconds))
+    return Target(path.stem, path.parent.name, fitted[None])
+
+
+def play(synth: Synth, target: Audio, params: Params, noise: int = 0) -> Audio:
+    """One patch ``(1, param)`` at the target's level, ``(1, time)``."""
+    return audio.match_level(synth.render(params, torch.tensor([noise])), target)[0]
 
 
 def score(synth: Synth, target: Audio, params: Params, noise: int = 0) -> dict[str, float]:
     """The published metrics of one patch ``(1, param)``, played at the target's level."""
-    played, _ = audio.match_level(synth.render(params, torch.tensor([noise])), target)
-    return {name: float(value[0]) for name, value in distances.metrics(target, played).items()}
+    found = distances.metrics(target, play(synth, target, params, noise))
+    return {name: float(value[0]) for name, value in found.items()}
 
 
 def solve(synth: Synth, target: Target, arm: str, budget: Budget, seed: int) -> Row:
-    """Run one arm on one target."""
+    """Run one arm on one target. UsageError where there is no such arm."""
+    if arm not in (ORACLE, *ARMS):
+        raise UsageError(f"There is no arm {arm!r}; choose one of: {', '.join((ORACLE, *ARMS))}.")
     began = time.perf_counter()
-    if arm == "oracle":
+    if arm == ORACLE:
         assert target.params is not None
         params, renders = target.params, 1
     else:
         problem = Problem(synth, target.sound, MatchDistance(target.sound), budget)
         with torch_on_one_thread():
-            params = method(arm, synth, seed)(problem, Solution.nothing(len(synth.spec))).best(1).params
+            params = ARMS[arm](synth, seed)(problem, Solution.nothing(len(synth.spec))).best(1).params
         renders = problem.renders
     seconds = time.perf_counter() - began
-    noise = target.noise + OTHER_NOISE if arm == "oracle" else 0
-    return Row(arm, target.name, target.family, score(synth, target.sound, params, noise), seconds, renders)
+    noise = target.noise + OTHER_NOISE if arm == ORACLE else 0
+    metrics = score(synth, target.sound, params, noise)
+    found = [float(f"{value:.{DIGITS}g}") for value in params[0].tolist()]
+    return Row(arm, target.name, target.family, metrics, seconds, renders, found, noise)
 
 
 def run(
@@ -103,8 +142,11 @@ def run(
     seed: int,
     out: Path,
     on_row: Callable[[Row], None] = lambda row: None,
+    sounds: str = "",
 ) -> list[Row]:
     """Every arm on every target; rows are appended to ``out`` as they come, and those already there are kept.
+
+    ``sounds`` is the folder that the targets are from, where they are from one: a report finds them there.
 
     Raises:
         UsageError: ``out`` has results that were made in another way.
@@ -113,17 +155,19 @@ def run(
         "budget": asdict(budget),
         "seed": seed,
         "synth": synth.name,
+        "spec": synth.spec.hash,
+        "sounds": sounds,
         "distance": MatchDistance.measures,
         "version": __version__,
         **machine(),
     }
     header["command"] = " ".join(["unsynth", *sys.argv[1:]])
     rows = _resume(out, header)
-    done = {(row.arm, row.target) for row in rows}
+    done = {(row.arm, *row.key) for row in rows}
     with out.open("a") as file:
         for target in targets:
             for arm in arms:
-                if (arm, target.name) in done or (arm == "oracle" and target.params is None):
+                if (arm, target.family, target.name) in done or (arm == ORACLE and target.params is None):
                     continue
                 row = solve(synth, target, arm, budget, seed)
                 file.write(json.dumps(asdict(row)) + "\n")
@@ -154,9 +198,12 @@ def _processor() -> str:
 
 
 def load(path: Path) -> tuple[dict[str, object], list[Row]]:
-    """Header and rows of a results file."""
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
-    return lines[0], [Row(**line) for line in lines[1:]]
+    """Header and rows of a results file; UsageError where it is none."""
+    try:
+        header, *lines = [json.loads(line) for line in path.read_text().splitlines()]
+        return {"budget": header["budget"], **header}, [Row(**line) for line in lines]
+    except (ValueError, TypeError, KeyError) as error:
+        raise UsageError(f"{path} is no file of results, or is damaged; name one of `unsynth evaluate`.") from error
 
 
 def _resume(out: Path, header: dict[str, object]) -> list[Row]:
@@ -180,25 +227,41 @@ def interval(values: list[float], draws: int = 2000, seed: int = 0) -> tuple[flo
 
 def table(rows: list[Row]) -> str:
     """Markdown: one line for each arm, in order of mean MSS."""
-    by_arm: dict[str, list[Row]] = {}
+    return markdown(cells(rows))
+
+
+def cells(rows: list[Row], of: Callable[[list[float]], tuple[float, float]] = interval) -> list[list[str]]:
+    """The table of :func:`table` as the texts of its cells, the heading first; ``of`` gives the interval of a mean."""
+    heading = ["arm", "targets", "MSS mean (95 %)", "median", "wMFCC", "SOT", "RMS", "seconds", "renders"]
+    ordered = sorted(by_arm(rows).items(), key=lambda item: statistics.mean(r.metrics["MSS"] for r in item[1]))
+    return [heading, *(_line(arm, own, of) for arm, own in ordered)]
+
+
+def by_arm(rows: list[Row]) -> dict[str, list[Row]]:
+    """The rows of each arm, in the order of the file."""
+    found: dict[str, list[Row]] = {}
     for row in rows:
-        by_arm.setdefault(row.arm, []).append(row)
-    lines = [
-        "| arm | targets | MSS mean (95 %) | median | wMFCC | SOT | RMS | seconds | renders |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    ordered = sorted(by_arm.items(), key=lambda item: statistics.mean(r.metrics["MSS"] for r in item[1]))
-    return "\n".join([*lines, *(_line(arm, own) for arm, own in ordered)])
+        found.setdefault(row.arm, []).append(row)
+    return found
 
 
-def _line(arm: str, rows: list[Row]) -> str:
+def markdown(cells: list[list[str]]) -> str:
+    """A table, its heading first."""
+    heading, *lines = [f"| {' | '.join(text.replace('|', '&#124;') for text in line)} |" for line in cells]
+    return "\n".join([heading, "|" + "---|" * len(cells[0]), *lines])
+
+
+def spread(low: float, high: float, places: int) -> str:
+    """An interval in brackets; nothing where it is not known."""
+    return "" if math.isnan(low) else f" ({low:.{places}f}-{high:.{places}f})"
+
+
+def _line(arm: str, rows: list[Row], of: Callable[[list[float]], tuple[float, float]]) -> list[str]:
     def mean(metric: str) -> float:
         return statistics.mean(row.metrics[metric] for row in rows)
 
     mss = [row.metrics["MSS"] for row in rows]
-    low, high = interval(mss)
     seconds, renders = (statistics.mean(getattr(row, field) for row in rows) for field in ("seconds", "renders"))
-    return (
-        f"| {arm} | {len(rows)} | {mean('MSS'):.2f} ({low:.2f}-{high:.2f}) | {statistics.median(mss):.2f} "
-        f"| {mean('wMFCC'):.2f} | {mean('SOT'):.3f} | {mean('RMS'):.3f} | {seconds:.1f} | {renders:.0f} |"
-    )
+    scores = [f"{mean('MSS'):.2f}{spread(*of(mss), 2)}", f"{statistics.median(mss):.2f}", f"{mean('wMFCC'):.2f}"]
+    scores += [f"{mean('SOT'):.3f}", f"{mean('RMS'):.3f}"]
+    return [arm, str(len(rows)), *scores, f"{seconds:.1f}", f"{renders:.0f}"]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import torch
 
@@ -14,21 +12,6 @@ from unsynth.synths.variation import Note
 
 Export = Callable[[str, list[str], Params], dict[str, bytes]]
 Prior = Callable[[int, torch.Generator], Params]
-
-
-@dataclass(frozen=True)
-class Presets:
-    """How the preset files of a synth become patches.
-
-    Args:
-        suffixes: of the files.
-        read: all patches in a file, ``(patch, param)``; PatchError or NotFoundError where it has none.
-        note: the parameters that are the note, which no preset has.
-    """
-
-    suffixes: tuple[str, ...]
-    read: Callable[[Path], Params]
-    note: Note
 
 
 def _dexed(title: str, stems: list[str], params: Params) -> dict[str, bytes]:
@@ -49,13 +32,6 @@ def _dexed_invented() -> Prior:
     return random_patches([])
 
 
-def _dexed_presets() -> Presets:
-    from unsynth.presets import dexed, syx
-    from unsynth.synths.dexed_prior import NOTE
-
-    return Presets(dexed.SUFFIXES, lambda path: syx.to_params(syx.read(path)), NOTE)
-
-
 def _surge(title: str, stems: list[str], params: Params) -> dict[str, bytes]:
     from unsynth.presets.fxp import export
 
@@ -66,12 +42,6 @@ def _surge_prior() -> Prior:
     from unsynth.presets.fxp import random_patches
 
     return random_patches()
-
-
-def _surge_presets() -> Presets:
-    from unsynth.presets import fxp
-
-    return Presets((".fxp",), lambda path: fxp.to_params(fxp.read(path))[None], PLAYED)
 
 
 def _drum_prior() -> Prior:
@@ -90,12 +60,6 @@ def _vital_prior() -> Prior:
     from unsynth.presets.vital import random_patches
 
     return random_patches()
-
-
-def _vital_presets() -> Presets:
-    from unsynth.presets import vital
-
-    return Presets((".vital",), lambda path: vital.to_params(vital.read(path))[None], PLAYED)
 
 
 PLAYED: Note = ("play.note", "play.velocity", "play.hold")
@@ -126,5 +90,5 @@ PRIORS: dict[str, Callable[[], Prior]] = {
 INVENTED: dict[str, Callable[[], Prior]] = {**PRIORS, "dexed": _dexed_invented}
 """Those that need no files of the user's: the same on every machine."""
 
-PRESETS: dict[str, Callable[[], Presets]] = {"dexed": _dexed_presets, "surge": _surge_presets, "vital": _vital_presets}
-"""How preset files become patches to start from."""
+NOTES: dict[str, Note] = {"dexed": ("note.pitch", "note.velocity", "note.length"), "surge": PLAYED, "vital": PLAYED}
+"""Of synths with preset files: which parameters are the note, which is no part of a preset."""

@@ -27,6 +27,17 @@ def _retrieve(synth: Synth, seed: int) -> Search:
 
 
 def _start(synth: Synth, seed: int) -> Search:
+    """The user's own presets where there is an index of them, then what finds more starts."""
+    from unsynth.search import library
+    from unsynth.search.chain import Chain
+    from unsynth.search.known import Known
+
+    more = _more(synth, seed)
+    own = library.own()
+    return Chain(Known(library.Library.load(own)), more) if own.is_file() else more
+
+
+def _more(synth: Synth, seed: int) -> Search:
     """Search in the joint space where there is one of the synth, else retrieval, else the best of random patches.
 
     An index holds uniform patches; a prior is better than those.

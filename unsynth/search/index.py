@@ -39,11 +39,15 @@ Features = Float[Tensor, "batch feature"]
 
 def summary(audio: Audio) -> Features:
     """Segment means of the relative log-mel spectrogram, weighted so that distances count every frame alike."""
+    return torch.cat([mean * frames**0.5 for mean, frames in segments(audio)], dim=1)
+
+
+def segments(audio: Audio) -> list[tuple[Float[Tensor, "batch mel"], int]]:
+    """The relative log-mel spectrogram averaged over each segment, and how many frames that has."""
     mel = log_mel(audio, SCALE)
     mel = (mel - mel.amax((1, 2), keepdim=True)).clamp(min=-RANGE_DB)
     edges = [*(e for e in EDGES if e < mel.shape[-1]), mel.shape[-1]]
-    parts = [mel[..., a:b].mean(-1) * (b - a) ** 0.5 for a, b in pairwise(edges)]
-    return torch.cat(parts, dim=1)
+    return [(mel[..., a:b].mean(-1), b - a) for a, b in pairwise(edges)]
 
 
 @dataclass(frozen=True)

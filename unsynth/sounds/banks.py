@@ -9,9 +9,9 @@ from pathlib import Path
 
 import torch
 
-from unsynth.base import NotFoundError, Params, UnsynthError, UsageError
+from unsynth.base import Params, PatchError, UnsynthError, UsageError
 from unsynth.params import ParamSpec
-from unsynth.presets import Presets
+from unsynth.presets import NOTES, saved
 from unsynth.sounds.source import SPLITS, Split
 
 FEWEST = 3  # banks: one for each split
@@ -35,22 +35,20 @@ class Banks:
     left_out: Mapping[str, str]
 
 
-def read(folder: Path, presets: Presets, spec: ParamSpec) -> Banks:
-    """The banks in a folder, however deep.
+def read(folder: Path, spec: ParamSpec) -> Banks:
+    """The banks of a synth in a folder, however deep.
 
     Raises:
-        NotFoundError: the folder has no such files.
+        NotFoundError: the folder has none.
         UsageError: fewer than three of them can be used, or those of a split are copies of another's.
     """
-    paths = sorted(p for p in folder.expanduser().rglob("*") if p.suffix.lower() in presets.suffixes and p.is_file())
-    if not paths:
-        raise NotFoundError(f"{folder} has no {' or '.join(presets.suffixes)} files; name a folder of presets.")
+    paths = saved.find([folder.expanduser()], spec.synth)
     found: dict[str, tuple[str, Params]] = {}
     left_out: dict[str, str] = {}
     for path in paths:
-        name = path.relative_to(folder.expanduser()).as_posix()
+        name = path.relative_to(folder.expanduser().resolve()).as_posix()
         try:
-            found.setdefault(hashlib.sha256(path.read_bytes()).hexdigest(), (name, presets.read(path)))
+            found.setdefault(hashlib.sha256(path.read_bytes()).hexdigest(), (name, _patches(path, spec.synth)))
         except (UnsynthError, OSError) as error:
             left_out[name] = str(error)
     digests = split(sorted(found))
@@ -58,7 +56,14 @@ def read(folder: Path, presets: Presets, spec: ParamSpec) -> Banks:
         part: {found[digest][0]: digest for digest in digests[part]} for part in SPLITS
     }
     every: dict[Split, Params] = {part: torch.cat([found[d][1] for d in digests[part]]) for part in SPLITS}
-    return Banks(different(every, [spec.index(name) for name in presets.note]), files, left_out)
+    return Banks(different(every, [spec.index(name) for name in NOTES[spec.synth]]), files, left_out)
+
+
+def _patches(path: Path, synth: str) -> Params:
+    found = [preset.params for preset in saved.read(path) if preset.synth == synth]
+    if not found:
+        raise PatchError(f"{path} has no preset of {synth}.")
+    return torch.stack(found)
 
 
 def split(digests: list[str]) -> dict[Split, list[str]]:

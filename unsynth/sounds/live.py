@@ -9,7 +9,7 @@ from typing import Any, final
 import torch
 
 from unsynth.base import Batch, Params, SoundIds, Synth, UsageError
-from unsynth.presets import INVENTED, PRESETS, Prior
+from unsynth.presets import INVENTED, NOTES, Prior
 from unsynth.sounds import banks
 from unsynth.sounds.ids import params_of
 from unsynth.sounds.source import SPLITS, Source, Split, ids_of
@@ -47,16 +47,15 @@ class Live(Source):
             return None
         if prior == "invented" and name in INVENTED:
             return dict.fromkeys(SPLITS, INVENTED[name]())
-        if kind != "presets" or not folder or name not in PRESETS:
-            known = ["uniform", *["invented"] * (name in INVENTED), *["presets:FOLDER"] * (name in PRESETS)]
+        if kind != "presets" or not folder or name not in NOTES:
+            known = ["uniform", *["invented"] * (name in INVENTED), *["presets:FOLDER"] * (name in NOTES)]
             raise UsageError(f"The synth {name} has no prior {prior!r}; choose one of: {', '.join(known)}.")
-        presets = PRESETS[name]()
-        found = banks.read(Path(folder), presets, spec)
+        found = banks.read(Path(folder), spec)
         self.left_out = found.left_out
         self.facts |= {"banks": found.files, "left_out": sorted(found.left_out)}
 
         def around(patches: Params) -> Prior:
-            return lambda count, generator: near(patches, count, spec, presets.note, generator)
+            return lambda count, generator: near(patches, count, spec, NOTES[name], generator)
 
         return {split: around(patches) for split, patches in found.patches.items()}
 

@@ -1,0 +1,101 @@
+"""Arms compared on the targets that both have: paired differences with bootstrap intervals, and families of targets."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import bootstrap
+
+from unsynth.base import UsageError
+from unsynth.evaluate import ORACLE, Row, by_arm, spread
+
+METRICS = {"MSS": (2, True), "wMFCC": (2, True), "SOT": (3, True), "RMS": (3, False)}  # decimals, lower is better
+EQUAL = 1e-9  # values that differ by less have no spread
+LEAST = 5  # fewer values than this say too little about their spread for an interval
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Paired:
+    """One arm against another: of each metric the mean of first minus other, its interval, and the share of wins."""
+
+    first: str
+    other: str
+    targets: int
+    differences: dict[str, tuple[float, Interval]]
+    won: dict[str, float]
+
+
+def interval(values: list[float], draws: int = 5000, seed: int = 0) -> Interval:
+    """95 % interval of the mean: bias-corrected and accelerated bootstrap; NaN for fewer than ``LEAST`` values.
+
+    Source: Efron, "Better Bootstrap Confidence Intervals", https://doi.org/10.1080/01621459.1987.10478410.
+    """
+    if len(values) < LEAST:
+        return math.nan, math.nan
+    if math.isclose(max(values), min(values), abs_tol=EQUAL):
+        return values[0], values[0]
+    found = bootstrap((values,), np.mean, n_resamples=draws, rng=np.random.default_rng(seed)).confidence_interval
+    return float(found.low), float(found.high)
+
+
+def first_arm(rows: list[Row], named: str = "") -> str:
+    """The arm that others are compared with: the named one, or the first of the file that searches.
+
+    Raises:
+        UsageError: the results have no such arm, or none at all.
+    """
+    arms = list(by_arm(rows))
+    if not arms or (named and named not in arms):
+        what = f"have no arm {named!r}; choose one of: {', '.join(arms)}" if arms else "are empty; evaluate something"
+        raise UsageError(f"The results {what}.")
+    return named or next((arm for arm in arms if arm != ORACLE), arms[0])
+
+
+def paired(rows: list[Row], named: str = "") -> list[Paired]:
+    """The first (or named) arm against every other one. UsageError as of :func:`first_arm`."""
+    first, arms = first_arm(rows, named), by_arm(rows)
+    own = {row.key: row for row in arms[first]}
+    pairs = {arm: [(own[row.key], row) for row in arms[arm] if row.key in own] for arm in arms if arm != first}
+    return [_compare(first, arm, both) for arm, both in pairs.items() if both]
+
+
+def _compare(first: str, other: str, pairs: list[tuple[Row, Row]]) -> Paired:
+    differences, won = {}, {}
+    for metric, (_, lower) in METRICS.items():
+        values = [a.metrics[metric] - b.metrics[metric] for a, b in pairs]
+        differences[metric] = (statistics.mean(values), interval(values))
+        won[metric] = statistics.mean(0.5 if x == 0 else float((x < 0) == lower) for x in values)
+    return Paired(first, other, len(pairs), differences, won)
+
+
+def paired_cells(found: list[Paired]) -> list[list[str]]:
+    """One line for each other arm; differences whose interval excludes zero are between double stars."""
+    heading = [f"{found[0].first if found else 'arm'} minus", "targets", *(f"{m} (95 %), won" for m in METRICS)]
+    return [heading, *([p.other, str(p.targets), *(_difference(p, metric) for metric in METRICS)] for p in found)]
+
+
+def _difference(pair: Paired, metric: str) -> str:
+    (mean, (low, high)), places = pair.differences[metric], METRICS[metric][0]
+    known, sure = not math.isnan(low), low > 0 or high < 0
+    told = f"{mean:+.{places}f}" + (f" ({low:+.{places}f} to {high:+.{places}f})" if known else "")
+    return f"{f'**{told}**' if sure else told}, {100 * pair.won[metric]:.0f} %"
+
+
+def family_cells(rows: list[Row], named: str = "", metric: str = "MSS") -> list[list[str]]:
+    """The mean of each arm for each family, with its interval; the hardest for the first (or named) arm comes first."""
+    arms, first, places = by_arm(rows), first_arm(rows, named), METRICS[metric][0]
+
+    def values(family: str, arm: str) -> list[float]:
+        return [row.metrics[metric] for row in arms[arm] if row.family == family]
+
+    def cell(found: list[float]) -> str:
+        return f"{statistics.mean(found):.{places}f}{spread(*interval(found), places)}" if found else "–"
+
+    families = {row.family: len({other.key for other in rows if other.family == row.family}) for row in rows}
+    hardest = sorted(families, key=lambda family: -statistics.fmean(values(family, first) or [-math.inf]))
+    lines = [[family, str(families[family]), *(cell(values(family, arm)) for arm in arms)] for family in hardest]
+    return [["family", "targets", *arms], *lines]

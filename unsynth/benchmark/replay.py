@@ -1,0 +1,76 @@
+"""The sounds behind a file of results: its targets again, and the patches that were found for them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import torch
+
+from unsynth import audio
+from unsynth.base import Audio, NotFoundError, Synth, UsageError
+from unsynth.evaluate import HELD_OUT, Row, by_id, play, recording
+
+OWN = re.compile(r"id-(\d+)")
+Key = tuple[str, str]  # family and name of a target
+
+
+@dataclass(frozen=True)
+class Replay:
+    """Plays targets and matches.
+
+    Args:
+        synth: what the patches are of.
+        folder: where the targets are that are not the synth's own sounds; nowhere if empty.
+    """
+
+    synth: Synth
+    folder: str = ""
+    _known: dict[Key, Audio] = field(default_factory=dict)
+
+    def target(self, row: Row) -> Audio:
+        """The sound that was to be matched, ``(1, time)``.
+
+        Raises:
+            UsageError: it is a recording, and no folder is known.
+            NotFoundError: the folder does not hold it.
+        """
+        if row.key not in self._known:
+            self._known[row.key] = self._target(row)
+        return self._known[row.key]
+
+    def match(self, row: Row) -> Audio:
+        """What the row's patch sounds like at the level of its target, ``(1, time)``; UsageError where it has none."""
+        if row.params is None:
+            raise UsageError(f"The results of {row.arm} have no patches to play; run `unsynth evaluate` again.")
+        return play(self.synth, self.target(row), torch.tensor([row.params]), row.noise)
+
+    def _target(self, row: Row) -> Audio:
+        own = OWN.fullmatch(row.target)
+        if own and row.family == HELD_OUT:
+            return by_id(self.synth, int(own[1])).sound
+        if not self.folder:
+            raise UsageError(f"The target {row.target} is a recording; name the folder it is in with --sounds.")
+        if row.key not in self._paths:
+            raise NotFoundError(f"{self.folder} does not hold {row.family}/{row.target}; name another with --sounds.")
+        return recording(self.synth, self._paths[row.key]).sound
+
+    @cached_property
+    def _paths(self) -> dict[Key, Path]:
+        return {(path.parent.name, path.stem): path for path in audio.find([self.folder])}
+
+
+def replay(header: dict[str, object], rows: Iterable[Row], synth: Synth, sounds: str = "") -> Replay:
+    """What plays the sounds of results; ``sounds`` is where the targets are now, if they were moved.
+
+    Raises:
+        UsageError: the results have no patches, or those of another version of the synth.
+    """
+    if not any(row.params for row in rows):
+        raise UsageError("These results are of an older version that kept no patches; run `unsynth evaluate` again.")
+    if header.get("spec") != synth.spec.hash:
+        raise UsageError(f"The patches of these results are not of this {synth.name}; run `unsynth evaluate` again.")
+    return Replay(synth, sounds or str(header.get("sounds") or ""))

@@ -1,0 +1,186 @@
+"""The commands that evaluate and show what was found. As in :mod:`unsynth.cli`, imports are made when they run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from unsynth.errors import NotFoundError, OutputError, UsageError
+
+SECONDS = 10.0
+EXTRA = "Reports of results need more packages; `pip install 'unsynth[eval]'` adds them."
+
+
+def evaluate_methods(
+    *,
+    sounds: str = "",
+    synth: str = "voice",
+    arms: str = "oracle,chain,retrieve,refine,genetic,evolve,random,mean",
+    targets: int = 32,
+    start: int = 0,
+    budget: float | None = None,
+    renders: int | None = None,
+    seed: int = 0,
+    out: str = "results/evaluate.jsonl",
+    report: str = "",
+) -> None:
+    """Compare search methods on held-out targets at equal budget, as a table and as JSON lines.
+
+    Run it again to go on where it stopped. docs/evaluation.md tells what is measured, and how to read it.
+
+    Args:
+        sounds: a folder of recordings to match; held-out sounds of the synth where not given.
+        synth: the synth that matches.
+        arms: methods to compare, separated by commas; oracle is the true patch with other noise, mean the patch with
+            everything in the middle, gradient-scratch gradient descent from random patches.
+        targets: how many sounds; of a folder they are spread evenly.
+        start: the first held-out sound, counted from 0 (validation begins at 100000).
+        budget: seconds for each target and arm (10, or no limit where renders are given).
+        renders: sounds to render for each target and arm at most.
+        seed: seed of every search.
+        out: file of results.
+        report: folder for report.html, as `unsynth report` makes it.
+    """
+    from unsynth import evaluate as bench
+    from unsynth.base import Budget
+    from unsynth.display import Display
+    from unsynth.synths import synth as synth_of
+
+    if report:
+        _packages()
+        _make_folder(Path(report))
+    instrument = synth_of(synth)
+    limit = Budget(SECONDS if budget is None and renders is None else budget, renders)
+    held_out = bench.held_out(instrument, targets, start)
+    found = bench.recordings(instrument, Path(sounds), targets) if sounds else held_out
+    with Display() as display:
+        rows = bench.run(
+            instrument,
+            list(found),
+            arms.split(","),
+            limit,
+            seed,
+            Path(out),
+            lambda row: display.line(row.line()),
+            sounds,
+        )
+    print(bench.table(rows))
+    if report:
+        report_results(out, synth=synth, sounds=sounds, out=str(Path(report) / "report.html"))
+
+
+def report_results(
+    results: str | None = None,
+    *,
+    listening: bool = False,
+    out: str = "",
+    first: str = "",
+    pitch: bool = False,
+    worst: int = 10,
+    arms: str = "",
+    trials: int = 10,
+    title: str = "Listening test",
+    sounds: str = "",
+    synth: str = "",
+) -> None:
+    """Show results of `unsynth evaluate` on one page, or make a blind listening test of them.
+
+    Nothing is searched again: the page has tables, paired differences with intervals, families of targets, and the
+    worst targets to hear. With --listening it is a test in the style of MUSHRA (ITU-R BS.1534), whose answers
+    `unsynth ratings` summarises.
+
+    Args:
+        results: a file that `unsynth evaluate` wrote.
+        listening: make a listening test.
+        out: the page to write; report.html or listening.html beside the results if not given.
+        first: the arm that the others are compared with; the first of the file that searches if not given.
+        pitch: measure pitch errors in cents too, which takes a second or two for each sound.
+        worst: how many of the worst targets to show.
+        arms: for a listening test, which to compare, separated by commas; all if not given.
+        trials: for a listening test, how many targets.
+        title: for a listening test, what listeners see.
+        sounds: folder of the targets, if it was moved.
+        synth: the synth of the results, if its name does not tell (a plugin).
+    """
+    _packages()
+    from unsynth import audio
+    from unsynth.benchmark import listening as test
+
+    header, rows = _results(results)
+    page = Path(out) if out else Path(results or "").with_name("listening.html" if listening else "report.html")
+    if listening:
+        played = _replay(header, rows, synth, sounds)
+        text = test.page(rows, played, title, arms.split(",") if arms else None, trials)
+    else:
+        text = _report(header, rows, first, pitch, worst, synth, sounds)
+    _make_folder(page.parent)
+    audio.write_text(page, text)
+    print(page)
+
+
+def summarise_ratings(answers: list[str]) -> None:
+    """Print the mean score and 95 % interval of each arm, from what listeners answered.
+
+    Those who rate the hidden reference below 90 for more than 15 % of the items are left out, as ITU-R BS.1534 has it.
+
+    Args:
+        answers: files that the page of `unsynth report --listening` saved.
+    """
+    _packages()
+    from unsynth.benchmark import ratings
+    from unsynth.evaluate import markdown
+
+    sessions = ratings.read([Path(path) for path in answers])
+    print(markdown(ratings.cells(sessions)))
+    kept = ratings.screened(sessions)
+    left_out = [session.listener or "without a name" for session in sessions if session not in kept]
+    without = f"; left out: {', '.join(left_out)}" if left_out else ""
+    print(f"\n{len(kept)} of {len(sessions)} listeners{without}")
+
+
+def _packages() -> None:
+    try:
+        import librosa  # noqa: F401
+        import scipy  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise UsageError(EXTRA) from error
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"Cannot make the folder {folder}: {error.strerror}.") from error
+
+
+def _results(path: str | None) -> tuple[dict[str, object], list[Any]]:
+    from unsynth.evaluate import load
+
+    if path is None:
+        raise UsageError("Name a file of results, such as results/evaluate.jsonl.")
+    if not Path(path).is_file():
+        raise NotFoundError(f"{path} does not exist; name a file that `unsynth evaluate` wrote.")
+    return load(Path(path))
+
+
+def _replay(header: dict[str, object], rows: list[Any], synth: str, sounds: str) -> Any:
+    from unsynth.benchmark.replay import replay
+    from unsynth.synths import synth as synth_of
+
+    return replay(header, rows, synth_of(synth or str(header["synth"])), sounds)
+
+
+def _report(
+    header: dict[str, object], rows: list[Any], first: str, pitch: bool, worst: int, synth: str, sounds: str
+) -> str:
+    """The page; without sounds where the results have no patches."""
+    from unsynth.benchmark.page import Results, page
+    from unsynth.benchmark.pitch import errors
+
+    played, silent = None, ""
+    if any(row.params for row in rows) or pitch:
+        played = _replay(header, rows, synth, sounds)
+    else:
+        silent = "These results are of an older version that kept no patches, so there is nothing to hear."
+    found = errors(rows, played) if pitch and played else []
+    return page(Results(header, rows, first, played, silent, found), worst)
