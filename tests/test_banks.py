@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from unsynth.base import UsageError
-from unsynth.presets import fxp, syx
+from unsynth.presets import fxp, patch, syx
 from unsynth.sounds import banks
 from unsynth.sounds.live import Live
 from unsynth.sounds.source import SPLITS
@@ -83,7 +83,9 @@ def test_neither_names_nor_copies_of_banks_have_a_say(tmp_path):
     (tested,) = before["test"]
     (folder / "deep").mkdir()
     write(folder / "deep" / "another.DX7", syx.read(folder / tested))
+    (folder / "other.json").write_text(f'{{"schema": "{patch.SCHEMA}/1"}}')
     after = files(folder)
+    assert list(banks.read(folder, SPEC).left_out) == ["other.json"]
     assert {split: set(after[split].values()) for split in SPLITS} == {s: set(before[s].values()) for s in SPLITS}
     assert torch.equal(training(folder), Live(Dexed(), f"presets:{folder}").params("train", torch.arange(200)))
 
