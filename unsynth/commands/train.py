@@ -1,4 +1,4 @@
-"""The commands that train. As in :mod:`unsynth.cli`, they import what they need when they run."""
+"""The commands that train."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def pretrain_encoder(
         from unsynth.train import MODEL, Progress, fit
     except ModuleNotFoundError as error:
         raise UsageError(EXTRA) from error
-    from unsynth.display import Display
+    from unsynth.commands.display import Display
 
     if recipe is None:
         raise UsageError("Name a recipe to train, such as one of those in recipes/.")
@@ -90,7 +90,7 @@ def build_shards(
         workers: processes of the synth's engine, if it has one; one for each core if not given.
         seed: of the patches.
     """
-    from unsynth.display import Display
+    from unsynth.commands.display import Display
     from unsynth.sounds.live import Live
     from unsynth.sounds.shard_building import build
     from unsynth.synths import synth as synth_of
@@ -142,7 +142,7 @@ def study_recipes(
         from unsynth.study import compare
     except ModuleNotFoundError as error:
         raise UsageError(EXTRA) from error
-    from unsynth.display import Display
+    from unsynth.commands.display import Display
     from unsynth.study.downstream import Measures
     from unsynth.study.table import table
 
