@@ -71,7 +71,9 @@ def test_there_are_commands_to_test():
     assert "match" in mentioned()
 
 
-@pytest.mark.parametrize(("page", "code"), blocks("python"), ids=lambda text: text if text.endswith(".md") else "")
+@pytest.mark.parametrize(
+    ("page", "code"), list(blocks("python")), ids=lambda text: text if text.endswith(".md") else ""
+)
 def test_python_runs(page, code, tmp_path, monkeypatch):
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     monkeypatch.chdir(tmp_path)
