@@ -45,7 +45,7 @@ def built(place):
 @pytest.fixture(scope="module")
 def programs(place, built):
     run(place, sys.executable, "-m", "venv", place / "venv")
-    run(place, place / "venv" / "bin" / "python", "-m", "pip", "install", "--quiet", built[0])
+    run(place, place / "venv" / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-compile", built[0])
     return place / "venv" / "bin"
 
 
