@@ -52,7 +52,8 @@ def page(results: Sequence[Json]) -> str:
     done, failed = [row for row in rows if "error" not in row], [row for row in rows if "error" in row]
     template = files("unsynth.report").joinpath("index.html").read_text(encoding="utf-8")
     return Template(template).substitute(
-        count=f"{len(done):,} sounds matched" + (f", {len(failed):,} could not be" if failed else ""),
+        count=f"{len(done):,} sound{'s' * (len(done) != 1)} matched"
+        + (f", {len(failed):,} could not be" if failed else ""),
         heads="".join(_head(name) for name in SCORES),
         rows="".join(map(_row, done)),
         failed="".join(f"<li>{text(str(row['target']))}: {text(str(row['error']))}</li>" for row in failed),

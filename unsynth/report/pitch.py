@@ -24,7 +24,7 @@ TINY = 1e-20
 
 
 def track(sound: Float[Tensor, " time"], rate: int) -> Track:
-    """Fundamental frequency in Hz of frames of two longest periods, the first around the first sample."""
+    """Fundamental frequency in Hz of each frame; what is compared there is as long as the longest period, centred."""
     frames, shortest = _frames(sound, rate), max(2, math.floor(rate / HIGHEST))
     longest = frames.shape[1] // 2
     difference = _differences(frames, longest)
@@ -45,7 +45,7 @@ def is_pitched(found: Track, sound: Float[Tensor, " time"], rate: int) -> bool:
 
 def _frames(sound: Float[Tensor, " time"], rate: int) -> Float[Tensor, "frame time"]:
     longest = math.ceil(rate / LOWEST)
-    return F.pad(sound, (longest, longest)).unfold(0, 2 * longest, hop(rate))
+    return F.pad(sound, (longest // 2, 2 * longest)).unfold(0, 2 * longest, hop(rate))
 
 
 def hop(rate: int) -> int:
