@@ -41,7 +41,8 @@ def match_sounds(
     """Find the synth patches that make each sound.
 
     Writes OUT/NAME/match.wav, patch.json, candidate-2.wav, ... and report.html for each sound, and for several
-    OUT/index.html and summary.csv. Run it again to go on where it stopped: sounds that were matched with the same options are not matched twice.
+    OUT/index.html and summary.csv. Run it again to go on where it stopped: sounds that were matched with the same
+    options are not matched twice.
 
     Args:
         sound_or_folder: wav, flac, ogg, mp3, aiff ... files, or folders of them.
