@@ -27,7 +27,7 @@ def heights(text, index):
 def test_loudness_is_drawn_in_decibels():
     text = plots.loudness(torch.stack([tone(440), tone(440) / 10, torch.zeros(RATE // 2)]), RATE, "abc")
     loud, quiet, silent = (heights(text, i) for i in range(3))
-    assert loud[100] == pytest.approx(100, abs=0.5)
+    assert loud[100] == pytest.approx(100, abs=1.5)
     assert loud[100] - quiet[100] == pytest.approx(100 * 20 / 80, abs=0.1)
     assert set(silent) == {0}
 

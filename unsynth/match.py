@@ -27,7 +27,7 @@ from unsynth.search.objective import MatchDistance
 from unsynth.sounds import ids
 from unsynth.synths import synth as synth_of
 
-APART_SECONDS = 0.15  # spent on what sets the candidates apart, at the search's own pace of rendering
+APART_SECONDS = 0.1  # spent on what sets the candidates apart, at the search's own pace of rendering
 
 
 @dataclass
