@@ -45,7 +45,8 @@ def test_match_writes_what_it_says_and_render_plays_the_patch(capsys, tmp_path):
     folder = tmp_path / "drum_snare_hard"
     assert code == 0
     assert json.loads(out)["folder"] == str(folder)
-    names = {"match.wav", "patch.json", "candidate-2.wav", "candidate-2.json", "report.html", "result.json"}
+    names = {"match.wav", "patch.json", "candidate-2.wav", "candidate-2.json"}
+    names |= {"report.html", "result.json", "preview.png"}
     assert {path.name for path in folder.iterdir()} == names
     assert run(capsys, "render", folder / "patch.json", "--out", tmp_path / "again.wav")[0] == 0
     first, again = soundfile.read(folder / "match.wav")[0], soundfile.read(tmp_path / "again.wav")[0]

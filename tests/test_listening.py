@@ -17,10 +17,10 @@ from evaluated import ARMS, made, row
 from scipy.signal import freqz
 from test_report import Page
 
-from unsynth import report
 from unsynth.base import NotFoundError, UsageError
 from unsynth.benchmark import listening, ratings
 from unsynth.benchmark.replay import replay
+from unsynth.report.loudness import as_loud
 from unsynth.synths import synth
 
 RATE = 44_100
@@ -65,7 +65,7 @@ def test_every_trial_has_all_arms_the_reference_and_the_anchor_equally_loud(text
     for trial in trials:
         files = [base64.b64decode(uri.partition("base64,")[2]) for uri in trial["sounds"].values()]
         sounds = [torch.from_numpy(soundfile.read(io.BytesIO(file))[0]).float() for file in files]
-        again = report.as_loud(sounds, RATE)
+        again = as_loud(sounds, RATE)
         torch.testing.assert_close(again, torch.stack(sounds), atol=1e-3, rtol=0)
         assert not torch.equal(sounds[0], sounds[1])
 

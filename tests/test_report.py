@@ -14,11 +14,14 @@ import pytest
 import soundfile
 import torch
 
-from unsynth import report
 from unsynth.base import OutputError
-from unsynth.match import Candidate, Match
+from unsynth.candidates import Candidate
+from unsynth.match import Match
 from unsynth.params import Param, ParamSpec
 from unsynth.presets.patch import from_json
+from unsynth.report import page as report
+from unsynth.report.loudness import k_weights
+from unsynth.report.pictures import mel, png, spectrograms
 
 RATE = 16000
 SPEC = ParamSpec(
@@ -131,7 +134,7 @@ def test_nothing_is_fetched(page):
 def test_every_control_and_picture_has_a_name(page):
     assert all(a["alt"] for a in page.all("img"))
     assert all(a["aria-label"] for a in page.all("svg") + page.all("audio") + page.all("input"))
-    assert sum("data-play" in a and bool(a["aria-label"]) for a in page.all("button")) == 6
+    assert sum("data-play" in a and bool(a["aria-label"]) for a in page.all("button")) == 9
 
 
 def test_the_patches_of_the_page_can_be_read(page):
@@ -185,21 +188,21 @@ def test_the_curve_only_goes_down():
 def test_loudness_is_that_of_the_standard():
     """BS.1770-4 gives a 997 Hz sine 0.691 dB of K-weighting, and low sounds less: here against the same at 40 Hz."""
     rate = 48000
-    weights = report._k_weights(rate, rate)
+    weights = k_weights(rate, rate)
     assert 10 * math.log10(weights[997]) == pytest.approx(0.691, abs=0.01)
     assert weights[20] < weights[997] < weights[10000]
 
 
 def test_the_spectrogram_shows_a_tone_where_it_is():
-    levels = report.spectrograms(torch.stack([tone(1000), tone(1000) / 10]), RATE)
+    levels = spectrograms(torch.stack([tone(1000), tone(1000) / 10]), RATE)
     loud, quiet = levels[0].float().mean(1), levels[1].float().mean(1)
-    share = report._mel(torch.tensor(1000.0)) / report._mel(torch.tensor(RATE / 2))
+    share = mel(torch.tensor(1000.0)) / mel(torch.tensor(RATE / 2))
     assert abs(loud.argmax() - share * 129 + 1) <= 1
     assert loud.max() - quiet.max() == pytest.approx(255 * 20 / 80, abs=2)
 
 
 def test_a_picture_has_the_colours_of_magma():
-    picture = pixels(report.png(torch.tensor([[0, 255], [0, 0]], dtype=torch.uint8)))
+    picture = pixels(png(torch.tensor([[0, 255], [0, 0]], dtype=torch.uint8)))
     assert picture.tolist() == [[[0, 0, 4], [252, 253, 191]], [[0, 0, 4], [0, 0, 4]]]
 
 

@@ -18,7 +18,7 @@ from visitors import (
 )
 
 from unsynth.presets.patch import from_json
-from unsynth.report import K_PASS, K_SHELF
+from unsynth.report.loudness import K_PASS, K_SHELF
 from unsynth.synths import synth
 
 quick, visit = visitors.quick, visitors.visit  # fixtures

@@ -15,10 +15,16 @@ from typing import Any
 from unsynth import __version__, audio
 from unsynth.base import Budget, OutputError, Problem, UnsynthError, UsageError
 from unsynth.match import Match, match
+from unsynth.report import index
 from unsynth.synths import synth as synth_of
 
 RECORD = "result.json"
 PROMISED = ("match.wav", "patch.json", "report.html")
+OVERVIEWS = {
+    "index.html": ("<!doctype html><!-- unsynth match -->", index.page),
+    "summary.csv": ("target,folder,", index.table),
+}
+"""Files about all results: how those of ours begin, and what makes them."""
 
 Json = dict[str, Any]
 
@@ -75,18 +81,25 @@ def run(
 ) -> Iterator[Outcome]:
     """Match each of ``sounds`` into its own folder below ``out``; after Ctrl-C the best so far comes as the last.
 
+    An index page and a table of all results below ``out`` are written before the last comes, where there are several.
+
     A sound is done when its folder says that the same file (path, size, time of change) was matched by this version
     with the same task, the device apart. Sounds of one name get folders of their own: ``kick``, ``kick-2``, ...
 
     Raises:
         UsageError: ``task`` makes no sense.
-        OutputError: ``out`` cannot be made.
+        OutputError: ``out`` cannot be made, or an overview cannot be written.
     """
     _make(out)
-    for sound, error in sounds.items():
+    failed: list[Outcome] = []
+    for number, (sound, error) in enumerate(sounds.items(), start=1):
         outcome = Outcome(sound, {}, error) if error else _outcome(Path(sound), out, task, on_progress)
+        failed += [outcome] if outcome.error else []
+        stopped = outcome.result.get("interrupted", False)
+        if stopped or number == len(sounds):
+            _overview(out, failed)
         yield outcome
-        if outcome.result.get("interrupted"):
+        if stopped:
             return
 
 
@@ -102,6 +115,30 @@ def _outcome(sound: Path, out: Path, task: Task, on_progress: Callable[[str, Pro
         raise
     except UnsynthError as error:
         return Outcome(str(sound), {}, error)
+
+
+def _overview(out: Path, failed: list[Outcome]) -> None:
+    """Write the index page and the table, but over no file that is not ours."""
+    records = [(file.parent, _record(file.parent)) for file in sorted(out.glob(f"*/{RECORD}"))]
+    done = [
+        {**r["result"], "target": r["job"]["sound"], "folder": str(f)}
+        for f, r in records
+        if isinstance(r.get("result"), dict)
+    ]
+    results = done + [outcome.json() for outcome in failed]
+    for name, (beginning, made) in OVERVIEWS.items():
+        if len(results) > 1 and _begins(out / name, beginning):
+            audio.write_text(out / name, made(results))
+
+
+def _begins(path: Path, beginning: str) -> bool:
+    """Whether a file begins so, or there is none."""
+    try:
+        return path.read_bytes().startswith(beginning.encode())
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
 
 
 def _job(sound: Path, task: Task) -> Json:
@@ -148,6 +185,8 @@ def _save(found: Match, folder: Path, job: Json) -> Json:
     except KeyboardInterrupt:
         found.save(folder)
         found.interrupted = result["interrupted"] = True
+    best = found.candidates[0].audio
+    audio.write_bytes(folder / index.PREVIEW, index.preview(found.target, best, found.rate))
     if not found.interrupted:
         audio.write_text(folder / RECORD, json.dumps({"job": job, "result": result}))
     return result

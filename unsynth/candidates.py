@@ -1,4 +1,4 @@
-"""Candidates: what a search found, as sounds at the target's level with their scores."""
+"""Candidates: what a search found, as sounds at the target's level with their scores, and what sets them apart."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from unsynth import audio, distances
 from unsynth.base import Audio, Params, Problem, Solution, Synth
 from unsynth.search.diverse import diverse
 from unsynth.search.held import Held
+from unsynth.search.influence import carried
 from unsynth.search.objective import MatchDistance
 
 
@@ -25,6 +26,7 @@ class Candidate:
         gain_db: decibels from the synth's own output to that level.
         distance: what the search minimised.
         metrics: named scores, such as ``MSS``.
+        differs: names of the parameters that make it sound unlike the best candidate, the most heard first, if known.
     """
 
     params: Float[Tensor, " param"]
@@ -33,6 +35,12 @@ class Candidate:
     gain_db: float
     distance: float
     metrics: dict[str, float]
+    differs: tuple[str, ...] = ()
+
+
+def stems(rank: int) -> tuple[str, str]:
+    """File names without ending of the sound and of the patch of the candidate at ``rank`` (1: best)."""
+    return ("match", "patch") if rank == 1 else (f"candidate-{rank}", f"candidate-{rank}")
 
 
 def of(problem: Problem, found: Solution, count: int) -> list[Candidate]:
@@ -53,6 +61,28 @@ def audition(synth: Synth, target: Float[Tensor, " time"], params: Params) -> li
     """
     sounds = synth.render(params)
     return _measured(target, sounds, Solution(params, MatchDistance(target[None])(sounds)))
+
+
+def tell_apart(synth: Synth, found: list[Candidate], renders: int, named: int = 3, audible_db: float = 0.1) -> None:
+    """Fill in ``differs`` of all but the first, which is the best.
+
+    The parameters that differ most are set in the best as the other has them, one at a time, and heard.
+
+    Args:
+        synth: what plays them.
+        found: the best, and others.
+        renders: how many sounds that may cost in all.
+        named: how many parameters to name.
+        audible_db: spectral distance that is not heard.
+    """
+    best, *others = found
+    for other in others:
+        moves = (other.params - best.params).abs()
+        columns = moves.argsort(descending=True)[: min(renders // len(others), int((moves > 0).sum()))]
+        if len(columns):
+            heard = carried(synth, best.params, other.params, columns)
+            order = heard.argsort(descending=True)[:named]
+            other.differs = tuple(synth.spec.names[columns[i]] for i in order if heard[i] > audible_db)
 
 
 def _measured(target: Float[Tensor, " time"], sounds: Audio, found: Solution) -> list[Candidate]:

@@ -14,17 +14,20 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from unsynth import __version__, audio, report
+from unsynth import __version__, audio
 from unsynth.base import Budget, OutputError, Params, Problem, Search, Solution, Synth, UsageError
-from unsynth.candidates import Candidate, of
+from unsynth.candidates import Candidate, of, stems, tell_apart
 from unsynth.native import torch_on_one_thread
 from unsynth.params import ParamSpec
 from unsynth.presets import export_of, patch
+from unsynth.report.page import page
 from unsynth.search import method as method_of
 from unsynth.search.held import Held
 from unsynth.search.objective import MatchDistance
 from unsynth.sounds import ids
 from unsynth.synths import synth as synth_of
+
+APART_SECONDS = 0.1  # spent on what sets the candidates apart, at the search's own pace of rendering
 
 
 @dataclass
@@ -90,19 +93,19 @@ class Match:
         except OSError as error:
             raise OutputError(f"cannot make the folder {folder}: {error.strerror}.") from error
         for rank, candidate in enumerate(self.candidates, start=1):
-            sound, settings = report.stems(rank)
+            sound, settings = stems(rank)
             audio.write(folder / f"{sound}.wav", candidate.audio, self.rate)
             audio.write_text(folder / f"{settings}.json", patch.to_json(self.patch(candidate), self.spec))
         for name, data in self.presets().items():
             audio.write_bytes(folder / name, data)
-        audio.write_text(folder / "report.html", report.page(self))
+        audio.write_text(folder / "report.html", page(self))
 
     def presets(self) -> dict[str, bytes]:
         """The files that the synth itself reads, by name; none where it has no format of its own."""
-        stems = [report.stems(rank)[0] for rank in range(1, len(self.candidates) + 1)]
+        names = [stems(rank)[0] for rank in range(1, len(self.candidates) + 1)]
         params = torch.stack([candidate.params for candidate in self.candidates]).cpu()
         export = export_of(self.synth)
-        return export(self.name, stems, params) if export else {}
+        return export(self.name, names, params) if export else {}
 
 
 def match(
@@ -148,12 +151,14 @@ def match(
     target = _target(sound, rate, instrument)
     problem = Problem(played, target[None], MatchDistance(target[None]), limit, on_progress, device=as_device(device))
     found, interrupted = _search(problem, search, first)
+    chosen = of(problem, found, candidates)
+    tell_apart(instrument, chosen, int(APART_SECONDS * problem.renders / problem.seconds))
     return Match(
         name=name or (Path(sound).name if isinstance(sound, str | Path) else "sound"),
         spec=instrument.spec,
         rate=instrument.rate,
         target=target,
-        candidates=of(problem, found, candidates),
+        candidates=chosen,
         curve=problem.curve,
         seconds=problem.seconds,
         renders=problem.renders,

@@ -7,7 +7,6 @@ continuous scale from 0 to 100. Its mid-range anchor (7 kHz) is left out.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 from importlib.resources import files
@@ -19,10 +18,12 @@ from jaxtyping import Float
 from scipy.signal import fftconvolve, firwin, kaiserord
 from torch import Tensor
 
-from unsynth import report
 from unsynth.base import UsageError
 from unsynth.benchmark.replay import Key, Replay
 from unsynth.evaluate import Row, by_arm
+from unsynth.report.loudness import levelled
+from unsynth.report.markup import uri
+from unsynth.report.pictures import flac
 
 REFERENCE, ANCHOR = "reference", "anchor"
 MOST = 12  # signals of one trial, the hidden reference and the anchor among them
@@ -74,8 +75,11 @@ def _trial(key: Key, rows: list[Row], replay: Replay) -> dict[str, object]:
     target, rate = replay.target(rows[0])[0], replay.synth.rate
     sounds = [target, anchor(target, rate), *(replay.match(row)[0] for row in rows)]
     names = [REFERENCE, ANCHOR, *(row.arm for row in rows)]
-    heard = dict(zip(names, report.levelled(sounds, rate), strict=True))
-    return {"target": "/".join(key), "sounds": {name: _uri(sound, rate) for name, sound in heard.items()}}
+    heard = dict(zip(names, levelled(sounds, rate), strict=True))
+    return {
+        "target": "/".join(key),
+        "sounds": {name: uri("audio/flac", flac(sound, rate)) for name, sound in heard.items()},
+    }
 
 
 def anchor(sound: Float[Tensor, " time"], rate: int) -> Float[Tensor, " time"]:
@@ -89,7 +93,3 @@ def low_pass(rate: int) -> np.ndarray:
     length, beta = kaiserord(STOP_DB, (STOP_HZ - ANCHOR_HZ) / (rate / 2))
     taps = firwin(length | 1, (ANCHOR_HZ + STOP_HZ) / 2, window=("kaiser", beta), fs=rate)  # type: ignore[arg-type]
     return np.asarray(taps)
-
-
-def _uri(sound: Float[Tensor, " time"], rate: int) -> str:
-    return f"data:audio/flac;base64,{base64.b64encode(report.flac(sound, rate)).decode()}"

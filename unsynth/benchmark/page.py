@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import re
 import statistics
 from collections.abc import Sequence
@@ -14,12 +13,14 @@ from string import Template
 from jaxtyping import UInt8
 from torch import Tensor
 
-from unsynth import report
 from unsynth.benchmark.comparison import METRICS, Paired, family_cells, first_arm, interval, paired, paired_cells
 from unsynth.benchmark.pitch import PitchError, pitch_cells
 from unsynth.benchmark.plots import Line, plot
 from unsynth.benchmark.replay import Replay
 from unsynth.evaluate import Row, by_arm, cells
+from unsynth.report.loudness import levelled
+from unsynth.report.markup import uri
+from unsynth.report.pictures import flac, png, spectrograms
 
 BOLD = re.compile(r"\*\*(.*?)\*\*")
 PICTURE = {"bands": 64, "columns": 240}  # of the spectrograms
@@ -138,10 +139,11 @@ def _target(rows: list[Row], results: Results) -> str:
         return f"{heading}<p>{escape(results.silent)}</p>{table(_scores(rows))}"
     played = [row for row in rows if row.params]
     sounds = [results.replay.target(rows[0])[0], *(results.replay.match(row)[0] for row in played)]
-    levelled, rate = report.levelled(sounds, results.replay.synth.rate), results.replay.synth.rate
-    pictures = report.spectrograms(levelled, rate, **PICTURE)
+    rate = results.replay.synth.rate
+    equal = levelled(sounds, rate)
+    pictures = spectrograms(equal, rate, **PICTURE)
     names = ["target", *(row.arm for row in played)]
-    figures = (_player(names[i], name, levelled[i], pictures[i], rate) for i in range(len(names)))
+    figures = (_player(names[i], name, equal[i], pictures[i], rate) for i in range(len(names)))
     return f'{heading}<div class="sounds">{"".join(figures)}</div>{table(_scores(rows))}'
 
 
@@ -152,13 +154,9 @@ def _scores(rows: list[Row]) -> list[list[str]]:
 
 def _player(arm: str, target: str, sound: Tensor, levels: UInt8[Tensor, "band column"], rate: int) -> str:
     label = escape(f"{arm}, of {target}" if arm != "target" else f"target {target}")
-    picture = _uri("image/png", report.png(levels.flip(0)))
+    picture = uri("image/png", png(levels.flip(0)))
     return (
         f'<figure><figcaption>{escape(arm)}</figcaption><img alt="Mel spectrogram: {label}" src="{picture}">'
-        f'<audio controls preload="none" aria-label="{label}" src="{_uri("audio/flac", report.flac(sound, rate))}">'
+        f'<audio controls preload="none" aria-label="{label}" src="{uri("audio/flac", flac(sound, rate))}">'
         "</audio></figure>"
     )
-
-
-def _uri(kind: str, content: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"

@@ -26,8 +26,9 @@ def match_sounds(
 ) -> None:
     """Find the synth patches that make each sound.
 
-    Writes OUT/NAME/match.wav, patch.json, candidate-2.wav, ... and report.html for each sound. Run it again to go on
-    where it stopped: sounds that were matched with the same options are not matched twice.
+    Writes OUT/NAME/match.wav, patch.json, candidate-2.wav, ... and report.html for each sound, and for several
+    OUT/index.html and summary.csv. Run it again to go on where it stopped: sounds that were matched with the same
+    options are not matched twice.
 
     Args:
         sound_or_folder: wav, flac, ogg, mp3, aiff ... files, or folders of them.

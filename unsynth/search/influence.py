@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
-from unsynth.base import Synth
+from unsynth.base import Params, Synth
 from unsynth.search.objective import SpectralDistance
 
 
@@ -21,9 +21,32 @@ def influence(synth: Synth, row: Float[Tensor, " param"], step: float = 0.1, par
         step: size of the move, in units of the unit interval.
         part: sounds that are rendered at once.
     """
-    distance = SpectralDistance(synth.render(row[None]))
     values = synth.spec.column("high") - synth.spec.column("low") + 1
     stepped = torch.tensor([param.kind != "continuous" for param in synth.spec.params])
     moves = torch.where(stepped, (1 / values).clamp(min=step), step)
     moved = row + torch.diag(torch.where(row < 1 / 2, moves, -moves))
-    return torch.cat([distance(synth.render(rows)) for rows in moved.clamp(0, 1).split(part)])
+    return _heard(synth, row, moved.clamp(0, 1), part)
+
+
+def carried(
+    synth: Synth,
+    row: Float[Tensor, " param"],
+    other: Float[Tensor, " param"],
+    columns: Int64[Tensor, " column"],
+    part: int = 16,
+) -> Float[Tensor, " column"]:
+    """Spectral distance in dB that each of ``columns`` (at least one) makes when it alone is as another patch has it.
+
+    Args:
+        synth: what plays.
+        row, other: the two patches, shape ``(param,)``.
+        columns: which parameters of ``other`` to carry over to ``row``.
+        part: sounds that are rendered at once.
+    """
+    moved = row.repeat(len(columns), 1).scatter(1, columns[:, None], other[columns][:, None])
+    return _heard(synth, row, moved, part)
+
+
+def _heard(synth: Synth, row: Float[Tensor, " param"], moved: Params, part: int) -> Float[Tensor, " batch"]:
+    distance = SpectralDistance(synth.render(row[None]))
+    return torch.cat([distance(synth.render(rows)) for rows in moved.split(part)])

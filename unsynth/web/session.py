@@ -15,10 +15,11 @@ from typing import Any, Literal
 from jaxtyping import Float
 from torch import Tensor
 
-from unsynth import audio, report
+from unsynth import audio
 from unsynth.base import Budget, NotFoundError, Search, Synth, UnsynthError, UnusableError, UsageError
 from unsynth.candidates import Candidate, audition
 from unsynth.match import Match
+from unsynth.report.loudness import as_loud
 from unsynth.search.influence import influence
 from unsynth.search.vary import Vary
 from unsynth.synths import synth as synth_of
@@ -191,7 +192,7 @@ class Session:
             if self.target and number == self.target[0]:
                 return self.target[2][None], self.target[1]
             found = self.take(number)
-        return report.as_loud([found.target, found.candidates[0].audio], found.rate), found.rate
+        return as_loud([found.target, found.candidates[0].audio], found.rate), found.rate
 
     def knobs(self, number: int) -> list[float]:
         """How much each knob of a candidate can be heard, in dB."""

@@ -9,11 +9,12 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from unsynth import audio, report
+from unsynth import audio
 from unsynth.base import Synth
 from unsynth.match import Match
 from unsynth.presets.patch import to_json
-from unsynth.web.words import told
+from unsynth.report.pictures import png, spectrograms
+from unsynth.report.words import told
 
 Json = dict[str, Any]
 
@@ -68,4 +69,4 @@ def params_of(synth: Synth) -> Json:
 
 def picture(sounds: Float[Tensor, "sound time"], rate: int) -> bytes:
     """The spectrogram of the last of ``sounds`` on the scale of all, as a PNG."""
-    return report.png(report.spectrograms(sounds, rate)[-1].flip(0))
+    return png(spectrograms(sounds, rate)[-1].flip(0))
