@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from unsynth.base import Batch
 from unsynth.objectives.adversarial import gradient_penalty, hinge
 from unsynth.recipe import read
+from unsynth.sounds.live import Live
 from unsynth.sounds.stream import Stream
 from unsynth.synths import synth
 from unsynth.train import fit
@@ -20,7 +21,7 @@ SPEC = synth("voice").spec
 @pytest.fixture(scope="module")
 def batch():
     """Eight sounds, half a second of each."""
-    whole = Stream(synth("voice"), 8).at(0)
+    whole = Stream(Live(synth("voice")), 8).at(0)
     return Batch(whole.ids, whole.params, whole.audio[:, :22050].contiguous())
 
 

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from unsynth.base import Batch, Encoder, Frontend
 from unsynth.objectives.diffusion import Diffusion, ddim, diffuse, gaussian_velocity, schedule, spread
 from unsynth.recipe import read
+from unsynth.sounds.live import Live
 from unsynth.sounds.stream import Stream
 from unsynth.synths import synth
 from unsynth.train import fit
@@ -139,7 +140,7 @@ def test_sounds_of_any_length_are_coded_and_sampled(samples, detail):
 def test_eight_sounds_are_learned_by_heart():
     """They come back with a third of the squared error of their mean; with each other's codes they do not."""
     recipe, _ = read(RECIPE, ["objective.init_args.deviation=0.3"])
-    sounds = Stream(synth("voice"), 8).at(0)
+    sounds = Stream(Live(synth("voice")), 8).at(0)
     batch = Batch(sounds.ids, sounds.params, sounds.audio[:, :22050].contiguous())
     twice = Batch(*(torch.cat([x, x]) for x in (batch.ids, batch.params, batch.audio)))  # at two noise levels
     with torch.random.fork_rng():

@@ -9,7 +9,7 @@ import torch
 from commands import EXAMPLE, RATE, is_one_sentence, matched, one_thread, run, write  # noqa: F401
 from voices import BELL, BRASS, ORGAN
 
-from unsynth import cli_index
+from unsynth.commands.index import key
 from unsynth.presets import fxp, patch, saved, syx, vital
 from unsynth.search.library import Library, own
 from unsynth.sounds.ids import params_of
@@ -103,7 +103,7 @@ def test_presets_of_every_kind_are_read(tmp_path):
 
 
 def test_keys_have_the_names_of_musicians():
-    assert [cli_index.key(note) for note in (0, 21, 60, 61, 69, 127)] == ["C-1", "A0", "C4", "C#4", "A4", "G9"]
+    assert [key(note) for note in (0, 21, 60, 61, 69, 127)] == ["C-1", "A0", "C4", "C#4", "A4", "G9"]
 
 
 def test_matches_start_from_the_presets(capsys, folder, tmp_path):

@@ -16,10 +16,11 @@ ROWS = (
     "trainer",
     "train report candidates",
     "match calibration",
-    "batch evaluate doctor display arguments check instruments",
+    "batch evaluate doctor check",
     "study benchmark",
-    "cli_train cli_index cli_evaluate",
-    "cli web",
+    "web",
+    "commands",
+    "cli",
     "__main__",
 )
 RANK = {name: rank for rank, row in enumerate(ROWS) for name in row.split()}

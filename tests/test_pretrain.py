@@ -12,7 +12,7 @@ import yaml
 from commands import is_one_sentence, one_thread, run  # noqa: F401
 
 from unsynth import checkpoint
-from unsynth.display import Display
+from unsynth.commands.display import Display
 from unsynth.recipe import build, rebuild
 
 

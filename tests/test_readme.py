@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 import unsynth
-from unsynth import arguments, cli
+from unsynth import cli
+from unsynth.commands import arguments
 
 ROOT = Path(__file__).parent.parent
 PAGES = ("README.md", "CONTRIBUTING.md")

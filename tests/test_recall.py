@@ -10,6 +10,7 @@ from commands import one_thread, run  # noqa: F401
 
 from unsynth.recipe import build, parse
 from unsynth.sounds.ids import VALIDATION, held_out_ids, is_train, params_of
+from unsynth.sounds.live import Live
 from unsynth.study.recall import points, ranks, recall, validation
 
 
@@ -30,19 +31,19 @@ def test_a_collapsed_or_broken_space_finds_nothing():
     assert ranks(torch.full((20, 3), torch.nan), torch.rand(20, 3)).tolist() == [19] * 20
 
 
-def test_points_are_of_the_sounds_themselves():
+def test_points_are_of_the_validation_sounds_themselves():
     joint = build(parse(training.options("Contrastive"))[0]).eval()
     ids, synth = held_out_ids(VALIDATION, 5), training.Chime()
     assert not is_train(ids).any()
     params = params_of(ids, synth.spec)
-    sounds, patches = points(joint, synth, ids, chunk=2)
+    sounds, patches = points(joint, Live(synth), 5, chunk=2)
     with torch.no_grad():
         torch.testing.assert_close(sounds, joint.sound(synth.render(params, ids)))
         torch.testing.assert_close(patches, joint.patch(params))
 
 
 def test_other_objectives_have_no_recall():
-    assert validation(training.Chime(), 4)(torch.nn.Identity()) == {}  # pyright: ignore[reportArgumentType]
+    assert validation(Live(training.Chime()), 4)(torch.nn.Identity()) == {}  # pyright: ignore[reportArgumentType]
 
 
 def test_pretrain_logs_it_and_the_losses_stay_the_same(capsys, tmp_path):

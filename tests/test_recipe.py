@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 import training
+from test_surge_rendered import shard
 from torch import nn
 
 from unsynth.errors import NotFoundError, PatchError, UsageError
@@ -20,8 +21,26 @@ SMALL = FOLDER / "voice-small.yaml"
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_every_recipe_makes_two_steps(path, tmp_path):
     torch.set_num_threads(1)
-    recipe, facts = read(path, ["steps=2", "batch=4", "warmup=1", "precision=32-true", "compiled=false"])
+    if path.stem == "dexed-small":
+        pytest.importorskip("dexed", reason="needs dexed-py: pip install 'unsynth[dexed]'")
+    if path.stem == "surge-small":
+        shard(tmp_path, "surge-000", 0, 20)
+        more = [f"sounds.folder={tmp_path}"]
+    else:
+        more = []
+    recipe, facts = read(path, ["steps=2", "batch=4", "warmup=1", "precision=32-true", "compiled=false", *more])
     fit(recipe, facts, tmp_path, device="cpu", log_steps=1)
+    made_two_steps(tmp_path)
+
+
+def test_the_recipe_of_dexed_serves_the_drum(tmp_path):
+    torch.set_num_threads(1)
+    settings = ["synth=drum", "steps=2", "batch=4", "warmup=1", "precision=32-true"]
+    fit(*read(FOLDER / "dexed-small.yaml", settings), tmp_path, device="cpu", log_steps=1)
+    made_two_steps(tmp_path)
+
+
+def made_two_steps(tmp_path):
     assert [row["step"] for row in training.rows(tmp_path)] == [1, 2]
     for row in training.rows(tmp_path):
         told = [value for name, value in row.items() if name.rpartition("/")[2] == "loss"]  # one of each player
@@ -38,6 +57,7 @@ def test_every_recipe_makes_two_steps(path, tmp_path):
         ("steps", "steps is not a setting"),
         ("batch=0", "batch"),
         ("synth=moog", "'moog'"),
+        ("sounds.priors=uniform", "'priors'"),
         ("schedule=linear", '"schedule"'),
         ("optimizer.lrate=1", "'lrate'"),
         ("optimizer.lr=-1", "learning rate: -1"),

@@ -10,6 +10,7 @@ from training import Chime
 
 from unsynth.errors import UsageError
 from unsynth.sounds.ids import is_train
+from unsynth.sounds.live import Live
 from unsynth.sounds.stream import Stream
 
 
@@ -19,7 +20,7 @@ class Silent(Chime):
 
 
 def ids(batch, rank, world, first, step):
-    return Stream(Silent(), batch, rank, world, first).at(step).ids
+    return Stream(Live(Silent()), batch, rank, world, first).at(step).ids
 
 
 SHARES = st.tuples(st.integers(1, 8), st.integers(1, 700))  # processes, rows of each
@@ -48,7 +49,7 @@ def test_no_sound_comes_twice_and_none_is_left_out(share, first):
 
 def test_the_stream_goes_on_from_any_step_with_the_sounds_of_the_ids():
     torch.set_num_threads(1)
-    stream = Stream(Chime(), 4)
+    stream = Stream(Live(Chime()), 4)
     for step, batch in enumerate(itertools.islice(stream.since(2300), 6), 2300):
         assert torch.equal(batch.ids, stream.at(step).ids)
         assert torch.equal(batch.audio, Chime().render(batch.params, batch.ids))
@@ -56,4 +57,4 @@ def test_the_stream_goes_on_from_any_step_with_the_sounds_of_the_ids():
 
 def test_a_batch_that_cannot_be_shared():
     with pytest.raises(UsageError, match="multiple of 3"):
-        Stream(Chime(), 16, 0, 3)
+        Stream(Live(Chime()), 16, 0, 3)

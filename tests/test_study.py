@@ -12,6 +12,7 @@ from commands import is_one_sentence, one_thread, run  # noqa: F401
 from unsynth import checkpoint, folders
 from unsynth.base import UsageError
 from unsynth.recipe import build, parse
+from unsynth.sounds.live import Live
 from unsynth.sounds.stream import Stream
 from unsynth.space import JointSpace
 from unsynth.study import compare as study
@@ -41,7 +42,7 @@ def test_every_recipe_of_the_study_has_a_loss_with_gradients(name):
     torch.set_num_threads(1)
     recipe, _ = parse(STUDY[name].options, STUDY[name].settings)
     objective = build(recipe).train()
-    batch = Stream(synth(recipe.synth), 4).at(0)
+    batch = Stream(Live(synth(recipe.synth)), 4).at(0)
     for player, module in objective.players().items():
         objective.zero_grad()
         objective.loss(batch, player)["loss"].backward()

@@ -10,9 +10,10 @@ import pytest
 import soundfile
 import torch
 
-from unsynth.base import NotFoundError, UnreadableError
+from unsynth.base import NotFoundError, PatchError, UnreadableError
 from unsynth.sounds import surge_rendered as rendered
-from unsynth.synths import surge
+from unsynth.sounds.source import SPLITS
+from unsynth.synths import surge, synth
 from unsynth.synths.surge_values import facts, new_patch
 
 FACTS = os.environ.get("UNSYNTH_SURGE_FACTS")  # a folder with data/*.tar and .npz
@@ -44,23 +45,28 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_batches_have_every_sound_of_a_split_once_with_its_own_parameters_and_audio(folder):
-    for train in (True, False):
-        found = [*rendered.batches(folder, 4, train=train)]
-        ids = torch.cat([batch[0] for batch in found])
-        assert ids.tolist() == [i for i in (*range(20), *range(100, 115)) if (i % 10 == 9) != train]
-        for numbers, params, audio in found:
-            raw = surge.to_raw(params)
-            assert audio.shape == (len(numbers), 132300)
-            assert torch.allclose(audio[:, 100], numbers / 1000 / 0.5, atol=1e-4)  # the limiting is undone
-            assert not audio[:, RATE // 10 :].any()
-            assert raw[:, surge.SPEC.index("play.note")].tolist() == (40 + numbers % 100).tolist()
-            cutoff = raw[:, surge.SPEC.index("filter1.cutoff")]
-            assert torch.allclose(cutoff, numbers % 100 - 10.5, atol=1e-4)
+def source(folder):
+    return rendered.SurgeRendered(surge.Surge(), str(folder))
+
+
+def test_a_split_has_its_sounds_once_with_their_own_parameters_and_audio(folder):
+    there = [*range(20), *range(100, 115)]
+    places = {"train": range(8), "validation": (8,), "test": (9,)}
+    for split in SPLITS:
+        size = source(folder).size(split)
+        found = source(folder).take(split, 0, size)
+        assert sorted(found.ids.tolist()) == [i for i in there if i % 10 in places[split]]
+        raw = surge.to_raw(found.params)
+        assert found.audio.shape == (size, 132300)
+        assert torch.allclose(found.audio[:, 100], found.ids / 1000 / 0.5, atol=1e-4)  # the limiting is undone
+        assert not found.audio[:, RATE // 10 :].any()
+        assert raw[:, surge.SPEC.index("play.note")].tolist() == (40 + found.ids % 100).tolist()
+        cutoff = raw[:, surge.SPEC.index("filter1.cutoff")]
+        assert torch.allclose(cutoff, found.ids % 100 - 10.5, atol=1e-4)
 
 
 def test_what_a_set_does_not_name_is_as_in_a_new_patch(folder):
-    raw = surge.to_raw(next(rendered.batches(folder, 1))[1])[0]
+    raw = surge.to_raw(source(folder).take("train", 0, 1).params)[0]
     named = [[param.get("path") for param in facts()["params"]].index(name) for name in NAMES]
     rest = [i for i in range(len(surge.SPEC)) if i not in named and not surge.SPEC.names[i].startswith("osc1.p")]
     assert raw[rest].tolist() == pytest.approx(torch.tensor(new_patch())[rest].tolist(), abs=1e-4)
@@ -72,26 +78,28 @@ def test_the_shapes_of_a_sine_are_renumbered():
     assert surge.to_raw(params)[:, surge.SPEC.index("osc1.p0")].tolist() == [2, 21, 1, 7]
 
 
-def test_a_generator_shuffles_and_is_repeatable(folder):
-    def order(seed):
-        generator = torch.Generator().manual_seed(seed)
-        return torch.cat([batch[0] for batch in rendered.batches(folder, 8, generator=generator)]).tolist()
-
-    assert order(0) == order(0) != order(1)
-    assert sorted(order(0)) == sorted(order(1))
+def test_training_goes_round_in_another_order(folder):
+    every = source(folder)
+    size = every.size("train")
+    first, second = (every.take("train", turn * size, size).ids.tolist() for turn in range(2))
+    assert first != second
+    assert sorted(first) == sorted(second)
+    assert every.take("train", size - 3, 6).ids.tolist() == first[-3:] + second[:3]
 
 
 def test_missing_and_damaged_shards_are_told(folder, tmp_path):
     with pytest.raises(NotFoundError, match="no rendered sounds"):
-        rendered.shards(tmp_path / "empty")
+        source(tmp_path / "empty")
+    with pytest.raises(PatchError, match="set synth to surge"):
+        rendered.SurgeRendered(synth("voice"), str(folder))
     tar, npz = folder / "surge-000.tar", folder / "surge-000.npz"
     for path in (npz, tar):
         path.write_bytes(path.read_bytes()[:300])
         with pytest.raises(UnreadableError, match=path.name):
-            next(rendered.batches(folder, 4))
+            source(folder)
     shard(folder, "surge-000", 0, 2, rate=48000)
     with pytest.raises(UnreadableError, match="48000"):
-        next(rendered.batches(folder, 4))
+        source(folder).take("train", 0, 14)
 
 
 def test_the_core_is_the_sub_spec_of_the_published_set():
@@ -113,7 +121,7 @@ def test_a_real_shard_is_read_and_its_values_come_back():
         told = again[:, [param.get("path") for param in facts()["params"]].index(name)]
         kept = ~whole.get(name, torch.zeros(len(raw), dtype=torch.bool))
         assert torch.allclose(told[kept], raw[kept, column], atol=1e-4, rtol=1e-5), name
-    ids, params, audio = next(rendered.batches(Path(FACTS, "data"), 8))
-    assert (params.shape, audio.shape) == ((8, len(surge.SPEC)), (8, surge.SAMPLES))
-    assert (audio.abs().amax(1) > 1e-3).all()
-    assert len(set(ids.tolist())) == 8
+    found = source(Path(FACTS, "data")).take("train", 0, 8)
+    assert (found.params.shape, found.audio.shape) == ((8, len(surge.SPEC)), (8, surge.SAMPLES))
+    assert (found.audio.abs().amax(1) > 1e-3).all()
+    assert len(set(found.ids.tolist())) == 8

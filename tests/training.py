@@ -14,6 +14,7 @@ from unsynth.distributed import average_gradients, leave, rank, world
 from unsynth.encoders.layers import BatchNorm
 from unsynth.params import Param, ParamSpec
 from unsynth.recipe import build, parse
+from unsynth.sounds.live import Live
 from unsynth.sounds.stream import Stream
 from unsynth.synths import SYNTHS
 from unsynth.train import fit
@@ -87,7 +88,7 @@ def one_step(criterion, device="cpu"):
     """Loss, averaged gradients and buffers after the loss of the global batch: what must not depend on the world."""
     recipe, _ = parse(options(criterion))
     objective = build(recipe).to(device).train()
-    batch = Stream(Chime(), recipe.batch, rank(), world()).at(0).to(device)
+    batch = Stream(Live(Chime()), recipe.batch, rank(), world()).at(0).to(device)
     torch.manual_seed(0)
     terms = objective.loss(batch, "all")
     terms["loss"].backward()

@@ -20,10 +20,14 @@ from unsynth import __version__, checkpoint
 from unsynth.base import NotFoundError, Objective, PatchError, Synth, UsageError
 from unsynth.optimizers import MakeOptimizer, Schedule
 from unsynth.params import ParamSpec
+from unsynth.sounds.live import Live
+from unsynth.sounds.source import Source
 from unsynth.synths import synth as synth_of
 
 DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 OWN = ("unsynth.", "torch.optim.")
+MADE = ("objective", "optimizer", "sounds")  # options that are made from something, each time anew
+PATHS = ("folder", "start", "space")  # options that are plain text, and never imported, whatever they look like
 LONGEST = 300  # characters of a message
 
 
@@ -35,6 +39,7 @@ class Recipe:
         objective: makes the objective for the parameters of the synth.
         optimizer: makes the optimiser of each player from its parameters.
         synth: whose sounds are learned.
+        sounds: where they come from, of :mod:`unsynth.sounds`; each is rendered when it is needed where not given.
         batch: sounds of a step, of all processes together.
         steps: how many steps.
         warmup: steps until the learning rate is at its highest.
@@ -56,6 +61,7 @@ class Recipe:
     objective: Callable[[ParamSpec], Objective]
     optimizer: MakeOptimizer
     synth: str = "voice"
+    sounds: Callable[[Synth], Source] = Live
     batch: int = 256
     steps: int = 1000
     warmup: int = 200
@@ -124,7 +130,7 @@ def parse(options: dict[str, Any], settings: Sequence[str] = ()) -> tuple[Recipe
 
         return make
 
-    recipe = Recipe(**{**vars(chosen), "objective": made("objective"), "optimizer": made("optimizer")})
+    recipe = Recipe(**{**vars(chosen), **{part: made(part) for part in MADE}})
     return recipe, {"recipe": plain, "spec": synth_of(recipe.synth).spec.hash, "unsynth": __version__}
 
 
@@ -242,7 +248,7 @@ def _names(options: Any) -> list[str]:
     """Everything in the options that could be the import path of something."""
     if isinstance(options, dict):
         named = [str(options["class_path"])] if "class_path" in options else []
-        return named + [name for value in options.values() for name in _names(value)]
+        return named + [name for key, value in options.items() if key not in PATHS for name in _names(value)]
     if isinstance(options, list):
         return [name for value in options for name in _names(value)]
     return [options] if isinstance(options, str) and DOTTED.fullmatch(options) else []
@@ -257,4 +263,8 @@ def _is_own(name: str) -> bool:
         found = getattr(import_module(module), attribute, None)
     except ImportError:
         return False
-    return isinstance(found, type) and issubclass(found, nn.Module | Optimizer) and found.__module__.startswith(OWN)
+    return (
+        isinstance(found, type)
+        and issubclass(found, nn.Module | Optimizer | Source)
+        and found.__module__.startswith(OWN)
+    )

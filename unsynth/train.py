@@ -156,7 +156,7 @@ def fit(
     run = _Run(trainer, facts, out, on_progress, log_steps, save_minutes)
     run.resume()
     place_of = fabric.global_rank, fabric.world_size, recipe.first, fabric.device
-    stream = Stream(synth_of(recipe.synth), recipe.batch, *place_of)
+    stream = Stream(recipe.sounds(synth_of(recipe.synth)), recipe.batch, *place_of)
     end = math.inf if minutes is None else time.monotonic() + 60 * minutes
     with interruption() as interrupted, closing(stream.since(trainer.step)) as batches:
         while trainer.step < recipe.steps and not any_of(interrupted() or time.monotonic() > end, fabric.device):

@@ -8,6 +8,7 @@ from functools import partial
 import torch
 
 from unsynth.base import Params
+from unsynth.synths.variation import Note
 
 Export = Callable[[str, list[str], Params], dict[str, bytes]]
 Prior = Callable[[int, torch.Generator], Params]
@@ -23,6 +24,12 @@ def _dexed_prior() -> Prior:
     from unsynth.presets.dexed import random_patches
 
     return random_patches()
+
+
+def _dexed_invented() -> Prior:
+    from unsynth.presets.dexed import random_patches
+
+    return random_patches([])
 
 
 def _surge(title: str, stems: list[str], params: Params) -> dict[str, bytes]:
@@ -55,6 +62,8 @@ def _vital_prior() -> Prior:
     return random_patches()
 
 
+PLAYED: Note = ("play.note", "play.velocity", "play.hold")
+
 EXPORTS: dict[str, Export] = {"dexed": _dexed, "surge": _surge, "vital": _vital}
 """Preset files of candidates, best first: from the target's name, the candidates' file names and their parameters."""
 
@@ -77,3 +86,9 @@ PRIORS: dict[str, Callable[[], Prior]] = {
     "drum": _drum_prior,
 }
 """Random patches that are worth a render, for synths whose uniform ones are not."""
+
+INVENTED: dict[str, Callable[[], Prior]] = {**PRIORS, "dexed": _dexed_invented}
+"""Those that need no files of the user's: the same on every machine."""
+
+NOTES: dict[str, Note] = {"dexed": ("note.pitch", "note.velocity", "note.length"), "surge": PLAYED, "vital": PLAYED}
+"""Of synths with preset files: which parameters are the note, which is no part of a preset."""

@@ -45,9 +45,9 @@ def voices(paths: list[Path]) -> Params:
     return torch.unique(syx.to_params(found), dim=0) if found else torch.empty(0, len(SPEC))
 
 
-def random_patches() -> Prior:
-    """Patches near the voices of the user's banks; near invented ones where there are none."""
-    near = voices(banks())
+def random_patches(paths: list[Path] | None = None) -> Prior:
+    """Patches near the voices of ``paths`` (the user's banks where None); near invented ones where there are none."""
+    near = voices(banks() if paths is None else paths)
     return partial(prior, near if len(near) else invent(INVENTED, torch.Generator().manual_seed(SEED)))
 
 

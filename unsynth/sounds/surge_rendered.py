@@ -7,20 +7,19 @@ and ``gain`` (what the sound was multiplied with so that it did not clip).
 
 from __future__ import annotations
 
-import io
-import tarfile
-from collections.abc import Iterator
 from pathlib import Path
+from typing import final
 from zipfile import BadZipFile
 
 import numpy as np
-import soundfile
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
-from unsynth.base import Audio, NotFoundError, Params, SoundIds, UnreadableError
+from unsynth.base import Batch, NotFoundError, Params, PatchError, SoundIds, Synth, UnreadableError
 from unsynth.params import ParamSpec
+from unsynth.sounds import tars
+from unsynth.sounds.source import SPLITS, Source, Split, rounds
 from unsynth.synths import surge
 from unsynth.synths.surge_patch import updated
 from unsynth.synths.surge_values import facts, new_patch
@@ -28,16 +27,54 @@ from unsynth.synths.surge_values import facts, new_patch
 ENGINE_REVISION = (
     28  # of the patches of the synth that rendered: it numbers some choices in another way than revision 22
 )
-TEST_EVERY = 10  # one sound in so many is for testing
+EVERY = 10  # of so many sounds, by id, the last is for testing and the one before it for validation
 CORE = tuple(surge.SPEC.index(name) for name in facts()["core"])  # columns of the spec that the sounds differ in
 CORE_SPEC = ParamSpec("surge-core", [surge.SPEC.params[column] for column in CORE])
 
-Sounds = tuple[SoundIds, Params, Audio]
+
+@final
+class SurgeRendered(Source):
+    """Args:
+    synth: surge.
+    folder: of the shards. Of the parameters of their sounds ``[:, CORE]`` vary.
+
+    Raises:
+        PatchError: another synth.
+        NotFoundError: no shards.
+        UnreadableError: a shard is damaged, or they do not belong together.
+    """
+
+    aside = True
+
+    def __init__(self, synth: Synth, folder: str) -> None:
+        if synth.spec.hash != surge.SPEC.hash:
+            raise PatchError(f"Sounds of surge teach nothing about the synth {synth.name}; set synth to surge.")
+        self.synth = synth
+        opened = [_opened(tar) for tar in shards(Path(folder).expanduser())]
+        self.ids = torch.tensor([sound_id for ids, *_ in opened for sound_id in ids])
+        self.where = [place for _, places, *_ in opened for place in places]
+        self.names = opened[0][2]
+        if any(names != self.names for _, _, names, _ in opened):
+            raise UnreadableError(f"The shards in {folder} have different parameters; keep those of one set there.")
+        self.values = torch.cat([values for *_, values in opened])
+        self.rows = {split: torch.nonzero(_of_split(self.ids, split)).flatten() for split in SPLITS}
+
+    def size(self, split: Split) -> float:
+        return len(self.rows[split])
+
+    def take(self, split: Split, start: int, count: int, device: torch.device | str = "cpu") -> Batch:
+        every = torch.arange(start, start + count)
+        order = rounds(start, count, len(self.rows[split])) if split == "train" else every
+        rows = self.rows[split][order]
+        raw, gain = self.values[rows].split([len(self.names), 1], dim=1)
+        sounds = tars.sounds([self.where[row] for row in rows.tolist()], surge.RATE, surge.SAMPLES) / gain
+        sounds = sounds / sounds.abs().amax(1, keepdim=True).clamp(min=1)
+        return Batch(self.ids[rows], to_params(self.names, raw), sounds).to(device)
 
 
-def is_train(ids: SoundIds) -> Bool[Tensor, " batch"]:
-    """Whether each sound may be trained on: nine in ten."""
-    return ids % TEST_EVERY != TEST_EVERY - 1
+def _of_split(ids: SoundIds, split: Split) -> Tensor:
+    place = ids % EVERY - EVERY
+    return place == -1 if split == "test" else place == -2 if split == "validation" else place < -2
 
 
 def shards(folder: Path) -> list[Path]:
@@ -48,57 +85,18 @@ def shards(folder: Path) -> list[Path]:
     return found
 
 
-def batches(
-    folder: Path, size: int, *, train: bool = True, generator: torch.Generator | None = None
-) -> Iterator[Sounds]:
-    """All sounds of one split once: ids, parameters in the order of the spec (``[:, CORE]`` varies) and audio.
-
-    Audio is decoded when its batch is due, and is as loud as :class:`unsynth.synths.surge.Surge` would render it.
-
-    Args:
-        folder: of shards.
-        size: sounds in a batch; the last one of a shard may be smaller.
-        train: the sounds to train on, or those to test on.
-        generator: shuffles shards, and sounds within each; in order where None.
-
-    Raises:
-        NotFoundError: no shards.
-        UnreadableError: a shard is damaged.
-
-    Shape: ``(batch,)``, ``(batch, 120)``, ``(batch, 132300)``.
-    """
-    for shard in _shuffled(shards(folder), generator):
-        yield from _of_shard(shard, size, train, generator)
-
-
-def _of_shard(tar: Path, size: int, train: bool, generator: torch.Generator | None) -> Iterator[Sounds]:
-    ids, files = _files(tar)
-    params, gains = _params(tar.with_suffix(".npz"), len(files))
-    rows = _shuffled(torch.nonzero(is_train(ids) == train).flatten().tolist(), generator)
-    for first in range(0, len(rows), size):
-        part = rows[first : first + size]
-        yield ids[part], params[part], torch.stack([_audio(files[row], gains[row].item(), tar) for row in part])
-
-
-def _files(path: Path) -> tuple[SoundIds, list[bytes]]:
-    try:
-        with tarfile.open(path) as tar:
-            members = [member for member in tar if member.isfile()]
-            files = [tar.extractfile(member).read() for member in members]  # pyright: ignore[reportOptionalMemberAccess]
-        return torch.tensor([int(Path(member.name).stem) for member in members], dtype=torch.int64), files
-    except (tarfile.TarError, OSError, EOFError, ValueError) as error:
-        raise UnreadableError(f"{path} is damaged ({error}); get it again.") from error
-
-
-def _params(path: Path, count: int) -> tuple[Params, Float[Tensor, " sound"]]:
+def _opened(tar: Path) -> tuple[list[int], list[tuple[Path, tars.Place]], list[str], Float[Tensor, "sound value"]]:
+    """Ids and places of the sounds of a shard, the names of its raw values, and these with the gain as the last."""
+    files, path = tars.places(tar), tar.with_suffix(".npz")
     try:
         with np.load(path) as arrays:
             names, raw, gain = arrays["names"].tolist(), arrays["params"], arrays["gain"]
-        if raw.shape != (count, len(names)) or gain.shape != (count,):
-            raise ValueError(f"it does not describe {count} sounds")
-        return to_params(names, torch.from_numpy(raw)), torch.from_numpy(gain)
+        if raw.shape != (len(files), len(names)) or gain.shape != (len(files),):
+            raise ValueError(f"it does not describe {len(files)} sounds")
+        ids, values = [int(Path(name).stem) for name in files], np.column_stack([raw, gain])
     except (OSError, KeyError, ValueError, EOFError, BadZipFile) as error:
         raise UnreadableError(f"{path} is damaged ({error}); get it again.") from error
+    return ids, [(tar, place) for place in files.values()], names, torch.from_numpy(values)
 
 
 def to_params(names: list[str], raw: Float[Tensor, "batch value"]) -> Params:
@@ -117,20 +115,3 @@ def to_params(names: list[str], raw: Float[Tensor, "batch value"]) -> Params:
         values = updated({elements[column]: row[column].item() for column in drawn}, ENGINE_REVISION)
         row[drawn] = torch.tensor([values[elements[column]] for column in drawn])
     return surge.to_params(rows)
-
-
-def _audio(data: bytes, gain: float, tar: Path) -> Float[Tensor, " time"]:
-    try:
-        samples, rate = soundfile.read(io.BytesIO(data), frames=surge.SAMPLES, dtype="float32", always_2d=True)
-    except soundfile.SoundFileError as error:
-        raise UnreadableError(f"{tar} has a damaged sound ({error}); get it again.") from error
-    if rate != surge.RATE:
-        raise UnreadableError(f"{tar} has a sound at {rate} Hz; render it again at {surge.RATE} Hz.")
-    sound = torch.from_numpy(samples.mean(1)) / gain
-    sound = torch.nn.functional.pad(sound, (0, surge.SAMPLES - len(sound)))
-    return sound / sound.abs().max().clamp(min=1)
-
-
-def _shuffled(items: list, generator: torch.Generator | None) -> list:
-    order = torch.randperm(len(items), generator=generator).tolist() if generator else range(len(items))
-    return [items[i] for i in order]

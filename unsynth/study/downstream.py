@@ -17,11 +17,11 @@ from unsynth.estimators.regression import Regression
 from unsynth.evaluate import Target, held_out, score
 from unsynth.native import torch_on_one_thread
 from unsynth.objectives.joint import Joint
-from unsynth.recipe import parse
+from unsynth.recipe import parse, rebuild
 from unsynth.search.embedding import Embedding
 from unsynth.search.genetic import Genetic
 from unsynth.search.objective import MatchDistance
-from unsynth.sounds.ids import VALIDATION, held_out_ids
+from unsynth.sounds.ids import VALIDATION
 from unsynth.space import JointSpace
 from unsynth.study.recall import points, ranks, recall
 from unsynth.synths import synth as synth_of
@@ -62,7 +62,7 @@ def measure(folder: Path, seed: int, how: Measures, device: str, tell: Tell) -> 
     space = JointSpace(folder / MODEL, synth)
     joint = cast(Joint, space.joint)
     tell("retrieval", 0.0, f"{how.among:,} sounds")
-    found = recall(ranks(*points(joint, synth, held_out_ids(VALIDATION, how.among))))
+    found = recall(ranks(*points(joint, rebuild(facts).sounds(synth), how.among)))
     heads = {error: head(error, folder, seed, how, device, tell) for error in ("embedding", "params")}
     targets = list(held_out(synth, how.targets, VALIDATION))
     mss = {f"head_{error}": mean(one_shot(synth, target, head) for target in targets) for error, head in heads.items()}
@@ -86,7 +86,7 @@ def head(error: Error, folder: Path, seed: int, how: Measures, device: str, tell
             "init_args": {**arguments, "space": model if error == "embedding" else ""},
         },
         "optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": how.head_lr}},
-        **{name: own[name] for name in ("synth", "precision")},
+        **{name: own[name] for name in ("synth", "sounds", "precision") if name in own},
         **{"batch": how.head_batch, "steps": how.head_steps, "warmup": how.head_steps // 10, "seed": seed},
         "first": own["first"] + facts["step"] * own["batch"],
     }

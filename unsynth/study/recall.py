@@ -6,9 +6,9 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from unsynth.base import Objective, SoundIds, Synth, Vector
+from unsynth.base import Objective, Vector
 from unsynth.objectives.joint import Joint
-from unsynth.sounds.ids import VALIDATION, held_out_ids, params_of
+from unsynth.sounds.source import Source
 from unsynth.train import Validate
 
 Ranks = Int64[Tensor, " batch"]
@@ -28,14 +28,18 @@ def ranks(sounds: Vector, patches: Vector, chunk: int = 1024) -> Ranks:
     return torch.cat(found)
 
 
-def points(joint: Joint, synth: Synth, ids: SoundIds, chunk: int = 64) -> tuple[Vector, Vector]:
-    """Sounds and their parameters as points, made on the device of ``joint``, which is in ``eval()``."""
+def points(joint: Joint, source: Source, among: int, chunk: int = 64) -> tuple[Vector, Vector]:
+    """The first validation sounds (fewer where there are fewer) and their parameters as points.
+
+    Made on the device of ``joint``, which is in ``eval()``.
+    """
     device, sounds, patches = next(joint.parameters()).device, [], []
+    count = int(min(among, source.size("validation")))
     with torch.no_grad():
-        for part in ids.to(device).split(chunk):
-            params = params_of(part, synth.spec)
-            sounds.append(joint.sound(synth.render(params, part)))
-            patches.append(joint.patch(params))
+        for first in range(0, count, chunk):
+            batch = source.take("validation", first, min(chunk, count - first), device)
+            sounds.append(joint.sound(batch.audio))
+            patches.append(joint.patch(batch.params))
     return torch.cat(sounds), torch.cat(patches)
 
 
@@ -44,12 +48,12 @@ def recall(found: Ranks, near: tuple[int, ...] = (1, 10)) -> dict[str, float]:
     return {f"recall@{k}": float((found < k).float().mean()) for k in near}
 
 
-def validation(synth: Synth, among: int = 2000) -> Validate:
-    """For ``fit``: recall among so many validation sounds, where the objective is a joint space."""
+def validation(source: Source, among: int = 2000) -> Validate:
+    """For ``fit``: recall among so many validation sounds, where there are some and the objective is a joint space."""
 
     def validate(objective: Objective) -> dict[str, float]:
-        if not isinstance(objective, Joint):
+        if not isinstance(objective, Joint) or not source.size("validation"):
             return {}
-        return recall(ranks(*points(objective, synth, held_out_ids(VALIDATION, among))))
+        return recall(ranks(*points(objective, source, among)))
 
     return validate

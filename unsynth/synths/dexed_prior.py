@@ -11,14 +11,11 @@ from torch import Tensor
 
 from unsynth.base import Params
 from unsynth.synths.dexed import SPEC
+from unsynth.synths.variation import Note, near, with_notes
 
 Columns = dict[str, Tensor]  # human values of parameters by name, (count,) each
 
-MODULES = [name.split(".")[0] for name in SPEC.names]
-MODULE = torch.tensor([list(dict.fromkeys(MODULES)).index(module) for module in MODULES])
-CHOSEN = torch.tensor([param.kind == "categorical" for param in SPEC.params])
-NOTES = (36.0, 84.0)  # MIDI, C2 to C6
-VELOCITIES = (40.0, 127.0)
+NOTE: Note = ("note.pitch", "note.velocity", "note.length")
 # The carriers of algorithm 1 to 32, the operators that are heard. Source: the DX7's front panel.
 CARRIERS = (
     *("13", "13", "14", "14", "135", "135", "13", "13", "13", "14", "14", "13", "13", "13", "13", "1", "1", "1", "145"),
@@ -45,27 +42,8 @@ def prior(
     moved: float = 0.05,
     step: float = 0.1,
 ) -> Params:
-    """``count`` patches around ``voices``: cross-overs of whole modules, sparse moves, and another note for each.
-
-    Args:
-        voices: patches to start from, unit interval.
-        count: how many to draw.
-        generator: the only source of chance.
-        crossed: share of the draws that take about half of their modules from a second voice.
-        moved: median share of the other parameters that are moved; spread log-normally.
-        step: median size of a move, spread log-normally; choices are drawn anew instead.
-
-    Shape: ``(count, param)``.
-    """
-    first, second = (voices[torch.randint(len(voices), (count,), generator=generator)] for _ in range(2))
-    modules = torch.rand(count, int(MODULE.max()) + 1, generator=generator) < 0.5
-    taken = (torch.rand(count, 1, generator=generator) < crossed) & modules[:, MODULE]
-    params = torch.where(taken, second, first)
-    shares, sizes = torch.randn(2, count, 1, generator=generator).exp()
-    moves = torch.rand(params.shape, generator=generator) < moved * shares
-    nearby = 1 - ((params + step * sizes * torch.randn(params.shape, generator=generator)).remainder(2) - 1).abs()
-    anew = torch.rand(params.shape, generator=generator)
-    return _with_notes(torch.where(moves, torch.where(CHOSEN, anew, nearby), params), generator)
+    """``count`` patches around ``voices``, ``(count, param)``; the other arguments are those of :func:`near`."""
+    return near(voices, count, SPEC, NOTE, generator, crossed=crossed, moved=moved, step=step)
 
 
 def invent(count: int, generator: torch.Generator) -> Params:
@@ -83,7 +61,7 @@ def invent(count: int, generator: torch.Generator) -> Params:
         values = _operator(carries, shapes, generator)
         columns |= {f"operator_{operator}.{name}": value for name, value in values.items()}
     human = torch.stack([columns[name] for name in SPEC.names], dim=1)
-    return _with_notes(SPEC.to_unit(human), generator)
+    return with_notes(SPEC.to_unit(human), SPEC, NOTE, generator)
 
 
 def _neutral() -> Tensor:
@@ -120,17 +98,3 @@ def _operator(carries: Tensor, shapes: Tensor, generator: torch.Generator) -> Co
         "velocity_sensitivity": torch.randint(4, (count,), generator=generator).float(),
         "rate_scaling": torch.randint(4, (count,), generator=generator).float(),
     }
-
-
-def _with_notes(params: Params, generator: torch.Generator) -> Params:
-    """``params`` with notes drawn anew: pitch and velocity uniform, the length uniform on its knob."""
-    chance = torch.rand(len(params), 3, generator=generator)
-    pitch, velocity, length = (SPEC.index(f"note.{name}") for name in ("pitch", "velocity", "length"))
-    ends = torch.zeros(2, len(SPEC))
-    ends[:, pitch], ends[:, velocity] = torch.tensor(NOTES), torch.tensor(VELOCITIES)
-    low, high = SPEC.to_unit(ends)
-    low[length], high[length] = 0.0, 1.0
-    columns = [pitch, velocity, length]
-    params = params.clone()
-    params[:, columns] = low[columns] + (high - low)[columns] * chance
-    return params

@@ -1,4 +1,4 @@
-"""The commands that train. As in :mod:`unsynth.cli`, they import what they need when they run."""
+"""The commands that train."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def pretrain_encoder(
 ) -> None:
     """Train an encoder by a recipe, or go on where the training in OUT stopped.
 
-    Every sound is rendered fresh. OUT gets log.jsonl, model.safetensors and state.safetensors, from which the same
-    command goes on exactly. docs/training.md tells about recipes and many GPUs.
+    Every sound is rendered fresh, unless the recipe says where sounds are. OUT gets log.jsonl, model.safetensors and
+    state.safetensors, from which the same command goes on exactly. docs/training.md tells about recipes and many GPUs.
 
     Args:
         recipe: a YAML file, such as those in recipes/.
@@ -45,7 +45,7 @@ def pretrain_encoder(
         from unsynth.train import MODEL, Progress, fit
     except ModuleNotFoundError as error:
         raise UsageError(EXTRA) from error
-    from unsynth.display import Display
+    from unsynth.commands.display import Display
 
     if recipe is None:
         raise UsageError("Name a recipe to train, such as one of those in recipes/.")
@@ -55,7 +55,7 @@ def pretrain_encoder(
     what, facts = read(Path(recipe), set or [])
     limits = {"device": device, "devices": devices, "nodes": nodes, "minutes": minutes}
     if validate_steps:
-        limits |= {"validate": validation(synth_of(what.synth)), "validate_steps": validate_steps}
+        limits |= {"validate": validation(what.sounds(synth_of(what.synth))), "validate_steps": validate_steps}
     with Display() as display:
 
         def show(at: Progress) -> None:
@@ -65,6 +65,46 @@ def pretrain_encoder(
     if rank() == 0:
         print(folder / MODEL)
     leave()
+
+
+def build_shards(
+    *,
+    synth: str = "dexed",
+    out: str = "",
+    count: int = 10_000,
+    prior: str = "uniform",
+    workers: int | None = None,
+    seed: int = 0,
+) -> None:
+    """Render sounds to train on into files.
+
+    Run it again to go on where it stopped. OUT gets tar files of FLAC with the parameters, and manifest.json. Nine in
+    ten sounds are for training, the others for validation and for testing; of presets, whole banks are held out.
+
+    Args:
+        synth: whose sounds.
+        out: the folder; shards/SYNTH if not given.
+        count: how many sounds in all.
+        prior: how patches are drawn: uniform, invented (as the synth's own prior does), or presets:FOLDER (near those
+            in the folder's .syx, .dx7, .fxp or .vital files).
+        workers: processes of the synth's engine, if it has one; one for each core if not given.
+        seed: of the patches.
+    """
+    from unsynth.commands.display import Display
+    from unsynth.sounds.live import Live
+    from unsynth.sounds.shard_building import build
+    from unsynth.synths import synth as synth_of
+
+    if workers is not None and workers < 1:
+        raise UsageError(f"{workers} workers render nothing; give --workers 1 or more.")
+    instrument, folder = synth_of(synth), Path(out) if out else Path("shards") / synth.replace("/", "-")
+    instrument.workers = workers
+    source = Live(instrument, prior, seed)
+    with Display() as display:
+        for why in source.left_out.values():
+            display.line(f"left out: {why}")
+        build(folder, source, count, lambda done: display.update(folder.name, done / count, f"{done:,} of {count:,}"))
+    print(folder)
 
 
 def study_recipes(
@@ -102,7 +142,7 @@ def study_recipes(
         from unsynth.study import compare
     except ModuleNotFoundError as error:
         raise UsageError(EXTRA) from error
-    from unsynth.display import Display
+    from unsynth.commands.display import Display
     from unsynth.study.downstream import Measures
     from unsynth.study.table import table
 

@@ -1,7 +1,4 @@
-"""The commands of indexes, of a synth's sounds and of the user's presets.
-
-As in :mod:`unsynth.cli`, they import what they need when they run.
-"""
+"""The commands of indexes, of a synth's sounds and of the user's presets."""
 
 from __future__ import annotations
 
@@ -33,7 +30,7 @@ def build_index(*, synth: str = "voice", by: str = "summary", count: int = 1_000
         out: the file to write.
     """
     from unsynth.checkpoint import own
-    from unsynth.display import Display
+    from unsynth.commands.display import Display
     from unsynth.search.embedding import feature
     from unsynth.search.index import SUMMARY, build, name_of
     from unsynth.space import best_space
@@ -68,7 +65,7 @@ def index_presets(folder: list[str], *, synth: str = "all", octaves: int = 1, ou
         octaves: how many octaves above and below its own note each preset is heard too.
         out: the index to write or bring up to date; your own one if not given.
     """
-    from unsynth.display import Display
+    from unsynth.commands.display import Display
     from unsynth.search.collect import Collector
     from unsynth.search.library import own
 

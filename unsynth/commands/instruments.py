@@ -1,7 +1,8 @@
-"""`unsynth synths`: the synths there are, what they have, whether they keep their contract, profiles of plugins."""
+"""What there is here: synths and their parameters, checks and profiles of them; and what `unsynth doctor` finds."""
 
 from __future__ import annotations
 
+import json as jsonlib
 from typing import Any
 
 from unsynth.errors import ContractError, UsageError
@@ -89,3 +90,15 @@ def _lines(profile: dict[str, Any]) -> list[str]:
         f"{'speed':16}{profile['renders_per_second']:g} sounds per second, "
         f"{profile['times_real_time']:g} times real time",
     ]
+
+
+def doctor(*, json: bool = False) -> None:
+    """Check this installation: what there is, what is missing, and the command that mends it.
+
+    Args:
+        json: print one JSON object instead.
+    """
+    from unsynth.doctor import describe, examine
+
+    facts = examine()
+    print(jsonlib.dumps(facts) if json else describe(facts))

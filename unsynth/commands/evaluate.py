@@ -1,13 +1,13 @@
-"""The commands that evaluate and show what was found. As in :mod:`unsynth.cli`, imports are made when they run."""
+"""The commands that evaluate and show what was found. Imports are made when they run."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+from unsynth.commands.match import SECONDS
 from unsynth.errors import NotFoundError, OutputError, UsageError
 
-SECONDS = 10.0
 EXTRA = "Reports of results need more packages; `pip install 'unsynth[eval]'` adds them."
 
 
@@ -43,7 +43,7 @@ def evaluate_methods(
     """
     from unsynth import evaluate as bench
     from unsynth.base import Budget
-    from unsynth.display import Display
+    from unsynth.commands.display import Display
     from unsynth.synths import synth as synth_of
 
     if report:

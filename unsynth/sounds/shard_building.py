@@ -1,0 +1,123 @@
+"""Renders shards: stopped at any moment and started again, it goes on, and every byte is the same."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from unsynth import audio
+from unsynth.base import Batch, OutputError, PatchError, UsageError
+from unsynth.sounds import shards, tars
+from unsynth.sounds.live import Live
+from unsynth.sounds.source import SPLITS, Split
+from unsynth.sounds.stream import ahead
+
+LARGEST = 256  # sounds of a shard
+TOGETHER = 32  # sounds that are rendered at once
+HELD_OUT = 0.05  # share of the sounds that is for validation, and again for testing
+
+
+@dataclass(frozen=True)
+class Part:
+    """The sounds of one shard: so many of a split, after its first ``start``."""
+
+    name: str
+    split: Split
+    start: int
+    count: int
+
+    def jobs(self, source: Live) -> list[Callable[[], Batch]]:
+        """What renders it, piece by piece."""
+        pieces = ((at, min(TOGETHER, self.count - at)) for at in range(0, self.count, TOGETHER))
+        return [partial(source.take, self.split, self.start + at, count) for at, count in pieces]
+
+
+def plan(count: int, largest: int = LARGEST) -> list[Part]:
+    """The shards of ``count`` sounds in all."""
+    held = round(HELD_OUT * count)
+    sizes: dict[Split, int] = {"train": count - 2 * held, "validation": held, "test": held}
+    return [
+        Part(f"{split}-{number:05}", split, start, min(largest, sizes[split] - start))
+        for split in SPLITS
+        for number, start in enumerate(range(0, sizes[split], largest))
+    ]
+
+
+def build(
+    folder: Path,
+    source: Live,
+    count: int,
+    on_progress: Callable[[int], None] = lambda sounds: None,
+    *,
+    largest: int = LARGEST,
+) -> None:
+    """Render ``count`` sounds into shards; those that are there already, and whole, stay.
+
+    Args:
+        folder: where to.
+        source: of the sounds.
+        count: of all splits together.
+        on_progress: gets the number of sounds that are done.
+        largest: sounds of a shard.
+
+    Raises:
+        UsageError: a count that makes no sense.
+        PatchError: the folder has shards of something else.
+        UnreadableError: its manifest is damaged.
+        OutputError: it cannot be written.
+        EngineError: the engine failed.
+    """
+    if count < 1:
+        raise UsageError(f"{count} sounds make no shards; give --count 1 or more.")
+    parts, manifest = plan(count, largest), _begun(folder, source, count, largest)
+    done = {part.name: manifest["shards"][part.name] for part in parts if _is_whole(folder, part.name, manifest)}
+    todo = [part for part in parts if part.name not in done]
+    batches = ahead(job for part in todo for job in part.jobs(source))
+    for part in todo:
+        files, rows, so_far = {}, [], sum(shard["sounds"] for shard in done.values())
+        for batch in islice(batches, len(part.jobs(source))):
+            files |= shards.pack(batch, source.synth.rate)
+            rows.append(batch.params.cpu())
+            on_progress(so_far + len(files))
+        path = folder / f"{part.name}.tar"
+        audio.write_bytes(path, tars.packed({shards.PARAMS: _npy(torch.cat(rows)), **files}))
+        done[part.name] = {"sounds": part.count, "sha256": shards.digest(path)}
+        manifest["shards"] = {each.name: done[each.name] for each in parts if each.name in done}
+        shards.save(folder, manifest)
+
+
+def _begun(folder: Path, source: Live, count: int, largest: int) -> shards.Json:
+    """The manifest of a folder that has this in it, or nothing yet; what a killed build left half is removed."""
+    synth = source.synth
+    told = {"format": shards.FORMAT, "synth": synth.name, "spec": synth.spec.hash, "rate": synth.rate}
+    facts = {**told, "seconds": synth.seconds, "count": count, "largest": largest, **source.facts}
+    found = shards.load(folder)
+    if found and {name: value for name, value in found.items() if name != "shards"} != facts:
+        raise PatchError(f"{folder} has shards of something else; name another --out folder.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"The folder {folder} cannot be made ({error.strerror}); choose another --out.") from error
+    for half in folder.glob(".*.part"):
+        with suppress(OSError):
+            half.unlink()
+    return {**facts, "shards": found.get("shards", {})}
+
+
+def _is_whole(folder: Path, name: str, manifest: shards.Json) -> bool:
+    told = manifest["shards"].get(name)
+    return bool(told) and shards.digest(folder / f"{name}.tar") == told["sha256"]
+
+
+def _npy(params: torch.Tensor) -> bytes:
+    file = io.BytesIO()
+    np.save(file, params.numpy())
+    return file.getvalue()
