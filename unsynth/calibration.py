@@ -22,10 +22,12 @@ from jaxtyping import Float
 from scipy.stats import binom, false_discovery_control, kstest
 from torch import Tensor
 
-from unsynth.base import Estimator, Params, PatchError, Synth, UsageError
+from unsynth.base import Estimator, Params, PatchError, UsageError
 from unsynth.params import ParamSpec
-from unsynth.sounds.ids import held_out_ids, params_of
+from unsynth.sounds.ids import VALIDATION
+from unsynth.sounds.source import Source, Split
 
+FORMAT = "unsynth.calibration/1"
 BINS = 16  # of a histogram
 LEVELS = tuple(i / 20 for i in range(1, 20))  # credibilities at which coverage is measured
 LEAST = 8  # fewer targets or draws say nothing
@@ -42,7 +44,7 @@ class Setting:
 
     Args:
         targets: held-out sounds.
-        start: the first of them.
+        start: the first of them; those from ``VALIDATION`` on are for choices, those before for results.
         draws: of the parameters of each sound.
         seed: of the draws, the random points and the ties.
         raw: whether patches that sound the same count as different.
@@ -61,6 +63,11 @@ class Setting:
         for name, least in (("targets", LEAST), ("draws", LEAST), ("start", 0), ("seed", 0)):
             if getattr(self, name) < least:
                 raise UsageError(f"A calibration needs {name} of {least} or more, and gets {getattr(self, name)}.")
+
+    @property
+    def place(self) -> tuple[Split, int]:
+        """The split of the targets, and the number of the first within it."""
+        return ("validation", self.start - VALIDATION) if self.start >= VALIDATION else ("test", self.start)
 
 
 @dataclass(frozen=True)
@@ -104,24 +111,30 @@ class Calibration:
 
 
 def calibrate(
-    estimator: Estimator, synth: Synth, setting: Setting, on_target: Callable[[int], None] = lambda done: None
+    estimator: Estimator, source: Source, setting: Setting, on_target: Callable[[int], None] = lambda done: None
 ) -> Calibration:
-    """Draws for held-out sounds of the synth, checked. The same setting gives the same calibration.
+    """Draws for held-out sounds, checked. The same setting gives the same calibration.
+
+    A posterior is one for a prior: ``source`` must draw patches as that of the estimator's training did.
 
     Raises:
+        UsageError: the source has fewer sounds.
         PatchError: the estimator draws numbers that are not finite.
     """
+    split, start = setting.place
+    if source.size(split) < start + setting.targets:
+        raise UsageError(f"There are only {source.size(split)} {split} sounds; lower --targets or --start.")
     generator = torch.Generator().manual_seed(setting.seed)
-    ids = held_out_ids(setting.start, setting.targets)
-    truth, drawn = params_of(ids, synth.spec), []
+    truth, draws = [], []
     for i in range(setting.targets):
-        sound = synth.render(truth[i : i + 1], ids[i : i + 1])
-        drawn.append(estimator.sample(sound, setting.draws, generator))
+        target = source.take(split, start + i, 1)
+        truth.append(target.params)
+        draws.append(estimator.sample(target.audio, setting.draws, generator))
         on_target(i + 1)
-    draws = torch.cat(drawn, 1)
-    if not draws.isfinite().all():
+    drawn = torch.cat(draws, 1)
+    if not drawn.isfinite().all():
         raise PatchError("The model draws parameters that are no numbers; train it again.")
-    return checked(truth, draws, synth.spec, generator, setting.raw)
+    return checked(torch.cat(truth), drawn, source.synth.spec, generator, setting.raw)
 
 
 def checked(truth: Params, draws: Draws, spec: ParamSpec, generator: torch.Generator, raw: bool = False) -> Calibration:
@@ -191,10 +204,13 @@ def bin_interval(count: int, share: float = 0.99) -> tuple[int, int]:
     return int(low), int(high)
 
 
-def document(found: Calibration, targets: int) -> dict[str, Any]:
-    """A calibration as JSON has it."""
+def document(found: Calibration, setting: Setting, header: dict[str, Any]) -> dict[str, Any]:
+    """A calibration as its file has it: what it is of, and what was found."""
     errors = [check.calibration_error for check in found.params.values()]
     return {
+        "format": FORMAT,
+        **header,
+        **asdict(setting),
         "summary": {
             "calibration_error": found.joint.calibration_error,
             "mean_calibration_error": statistics.mean(errors),
@@ -202,8 +218,8 @@ def document(found: Calibration, targets: int) -> dict[str, Any]:
             "miscalibrated": sum(check.q < SURE for check in found.params.values()),
         },
         "levels": LEVELS,
-        "band": band(targets),
-        "bin_interval": bin_interval(targets),
+        "band": band(setting.targets),
+        "bin_interval": bin_interval(setting.targets),
         "joint": asdict(found.joint),
         "params": {name: asdict(check) for name, check in found.params.items()},
     }
