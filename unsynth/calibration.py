@@ -31,6 +31,7 @@ FORMAT = "unsynth.calibration/1"
 BINS = 16  # of a histogram
 LEVELS = tuple(i / 20 for i in range(1, 20))  # credibilities at which coverage is measured
 LEAST = 8  # fewer targets or draws say nothing
+STILL = 1e-12  # variance of a parameter that never changes
 EQUAL = 1e-9  # relative difference of probabilities that differ by rounding
 SURE = 0.05  # false discoveries among what is called miscalibrated
 
@@ -143,7 +144,7 @@ def checked(truth: Params, draws: Draws, spec: ParamSpec, generator: torch.Gener
     truth, draws, points = (spec.snap(x) if raw else canonical(x, spec) for x in (truth, draws, random))
     ranks = ranked(truth, draws, generator)
     joint = ranked(separation(truth, points, spec), separation(draws, points, spec), generator)
-    wide, all_wide = draws.var(0).mean(0), truth.var(0)
+    wide, all_wide = draws.var(0).mean(0), truth.var(0).clamp(min=STILL)
     contraction = torch.cat([1 - wide.sum()[None] / all_wide.sum(), 1 - wide / all_wide])
     first, *others = _checks(torch.column_stack([joint, ranks]).numpy(), contraction.tolist())
     return Calibration(first, dict(zip(spec.names, others, strict=True)))
