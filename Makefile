@@ -6,7 +6,7 @@ BUDGET ?= 5
 BIN = $(VENV)/bin
 SOURCES = pyproject.toml constraints.txt CMakeLists.txt $(wildcard native/*)
 
-.PHONY: demo test check bench
+.PHONY: demo test package check docs bench
 
 demo: $(VENV)/.ready
 	$(BIN)/unsynth match examples --out $(OUT) --budget $(BUDGET)
@@ -15,10 +15,18 @@ demo: $(VENV)/.ready
 test: $(VENV)/.ready
 	$(BIN)/python -m pytest
 
+# The wheel and the sdist, built, installed in a new environment and used there.
+package: $(VENV)/.ready
+	$(BIN)/python -m pytest -m package
+
 check: $(VENV)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
+
+docs: $(VENV)/.ready
+	$(BIN)/sphinx-build --fresh-env --fail-on-warning --keep-going --quiet docs build/docs
+	@echo "Open $(abspath build/docs/index.html) in a browser."
 
 bench: $(VENV)/.ready
 	$(BIN)/python -m bench
