@@ -59,6 +59,7 @@ def page(results: Results, worst: int = 10) -> str:
     pairs = paired(rows, first)
     template = files("unsynth.benchmark").joinpath("page.html").read_text(encoding="utf-8")
     return Template(template).substitute(
+        style=style(),
         first=escape(first),
         command=escape(str(results.header.get("command", ""))),
         facts="".join(f"<li>{escape(fact)}</li>" for fact in facts(results.header)),
@@ -70,6 +71,11 @@ def page(results: Results, worst: int = 10) -> str:
         pitch=_pitch(results),
         worst=_worst(results, first, worst),
     )
+
+
+def style() -> str:
+    """The style sheet of all pages."""
+    return files("unsynth.benchmark").joinpath("page.css").read_text(encoding="utf-8")
 
 
 def facts(header: dict[str, object]) -> list[str]:

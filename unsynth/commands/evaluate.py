@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from unsynth.commands.calibrate import calibrate
 from unsynth.commands.match import SECONDS
 from unsynth.errors import NotFoundError, OutputError, UsageError
 
+RESULTS, CALIBRATION = "results/evaluate.jsonl", "results/calibration.json"
+TARGETS = 32
 EXTRA = "Reports of results need more packages; `pip install 'unsynth[eval]'` adds them."
 
 
@@ -16,39 +19,63 @@ def evaluate_methods(
     sounds: str = "",
     synth: str = "voice",
     arms: str = "oracle,chain,retrieve,refine,genetic,evolve,random,mean",
-    targets: int = 32,
+    targets: int | None = None,
     start: int = 0,
     budget: float | None = None,
     renders: int | None = None,
     seed: int = 0,
-    out: str = "results/evaluate.jsonl",
+    out: str = "",
     report: str = "",
+    calibration: bool = False,
+    model: str = "",
+    draws: int = 63,
+    guidance: float | None = None,
+    raw: bool = False,
 ) -> None:
     """Compare search methods on held-out targets at equal budget, as a table and as JSON lines.
 
-    Run it again to go on where it stopped. docs/evaluation.md tells what is measured, and how to read it.
+    Run it again to go on where it stopped. With --calibration nothing is searched: it measures whether a model's draws
+    are as sure as they should be. docs/evaluation.md tells what is measured, and how to read it.
 
     Args:
         sounds: a folder of recordings to match; held-out sounds of the synth where not given.
         synth: the synth that matches.
         arms: methods to compare, separated by commas; oracle is the true patch with other noise, mean the patch with
             everything in the middle, gradient-scratch gradient descent from random patches.
-        targets: how many sounds; of a folder they are spread evenly.
+        targets: how many sounds (32, or 256 for a calibration); of a folder they are spread evenly.
         start: the first held-out sound, counted from 0 (validation begins at 100000).
         budget: seconds for each target and arm (10, or no limit where renders are given).
         renders: sounds to render for each target and arm at most.
         seed: seed of every search.
-        out: file of results.
-        report: folder for report.html, as `unsynth report` makes it.
+        out: file of results; results/evaluate.jsonl, or results/calibration.json, if not given.
+        report: folder for report.html, as `unsynth report` makes it; a calibration has a page beside its file anyway.
+        calibration: check a model's draws for held-out sounds instead, as JSON and as a page with plots.
+        model: for a calibration, a model.safetensors or the name of an installed model; the flow of the synth if not
+            given.
+        draws: for a calibration, how many for each sound.
+        guidance: for a calibration, that of a flow: 1 is what it has learned; as in searches if not given.
+        raw: for a calibration, take patches that sound the same for different.
     """
     from unsynth import evaluate as bench
     from unsynth.base import Budget
     from unsynth.commands.display import Display
     from unsynth.synths import synth as synth_of
 
+    if calibration:
+        _packages()
+        if sounds:
+            raise UsageError("Nobody knows the parameters of recordings; leave --sounds away for a calibration.")
+        file = Path(out or CALIBRATION)
+        if file.suffix != ".json":
+            raise UsageError(f"A calibration is JSON; name {file.with_suffix('.json')} as --out.")
+        _make_folder(file.parent)
+        return calibrate(synth, model, guidance, file, targets=targets, start=start, draws=draws, seed=seed, raw=raw)
+    if model or guidance is not None or raw:
+        raise UsageError("A model, guidance and raw are for --calibration; models are searched with by --arms.")
     if report:
         _packages()
         _make_folder(Path(report))
+    out, targets = out or RESULTS, TARGETS if targets is None else targets
     instrument = synth_of(synth)
     limit = Budget(SECONDS if budget is None and renders is None else budget, renders)
     held_out = bench.held_out(instrument, targets, start)
