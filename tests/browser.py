@@ -95,6 +95,7 @@ class Page:
         for domain in ("Page", "Runtime", "DOM", "Log", "Network"):
             self.send(f"{domain}.enable")
         self.send("Page.navigate", url=url)
+        self.until("location.href !== 'about:blank' && document.readyState !== 'loading' && !!document.documentElement")
 
     def send(self, method, **params):
         return self.browser.send(method, self.session, **params)
