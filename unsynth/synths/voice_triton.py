@@ -152,7 +152,7 @@ def audio(human: Params, signals: Tensor, last: Tensor, rows: Tensor, chunk: int
 
 
 @torch.no_grad()
-def render_triton(params: Params, noise: SoundIds, exact: bool = False, chunk: int = 1024) -> Audio:
+def render_triton(params: Params, noise: SoundIds, exact: bool = True, chunk: int = 1024) -> Audio:
     """Audio on the parameters' GPU, without gradient.
 
     Args:
