@@ -56,44 +56,56 @@ def evaluate_methods(
         guidance: for a calibration, that of a flow: 1 is what it has learned; as in searches if not given.
         raw: for a calibration, take patches that sound the same for different.
     """
-    from unsynth import evaluate as bench
-    from unsynth.base import Budget
-    from unsynth.commands.display import Display
-    from unsynth.synths import synth as synth_of
-
     if calibration:
-        _packages()
-        if sounds:
-            raise UsageError("Nobody knows the parameters of recordings; leave --sounds away for a calibration.")
-        file = Path(out or CALIBRATION)
-        if file.suffix != ".json":
-            raise UsageError(f"A calibration is JSON; name {file.with_suffix('.json')} as --out.")
-        _make_folder(file.parent)
-        return calibrate(synth, model, guidance, file, targets=targets, start=start, draws=draws, seed=seed, raw=raw)
+        options = {"targets": targets, "start": start, "draws": draws, "seed": seed, "raw": raw}
+        return _calibrate(synth, model, guidance, sounds, Path(out or CALIBRATION), options)
     if model or guidance is not None or raw:
         raise UsageError("A model, guidance and raw are for --calibration; models are searched with by --arms.")
     if report:
         _packages()
         _make_folder(Path(report))
     out, targets = out or RESULTS, TARGETS if targets is None else targets
+    _compare(synth, sounds, arms.split(","), targets, start, budget, renders, seed, Path(out))
+    if report:
+        report_results(out, synth=synth, sounds=sounds, out=str(Path(report) / "report.html"))
+
+
+def _calibrate(
+    synth: str, model: str, guidance: float | None, sounds: str, file: Path, options: dict[str, Any]
+) -> None:
+    _packages()
+    if sounds:
+        raise UsageError("Nobody knows the parameters of recordings; leave --sounds away for a calibration.")
+    if file.suffix != ".json":
+        raise UsageError(f"A calibration is JSON; name {file.with_suffix('.json')} as --out.")
+    _make_folder(file.parent)
+    calibrate(synth, model, guidance, file, **options)
+
+
+def _compare(
+    synth: str,
+    sounds: str,
+    arms: list[str],
+    targets: int,
+    start: int,
+    budget: float | None,
+    renders: int | None,
+    seed: int,
+    out: Path,
+) -> None:
+    """Every arm on every target, each told as it comes, and the table of them."""
+    from unsynth import evaluate as bench
+    from unsynth.base import Budget
+    from unsynth.commands.display import Display
+    from unsynth.synths import synth as synth_of
+
     instrument = synth_of(synth)
     limit = Budget(SECONDS if budget is None and renders is None else budget, renders)
     held_out = bench.held_out(instrument, targets, start)
-    found = bench.recordings(instrument, Path(sounds), targets) if sounds else held_out
+    found = list(bench.recordings(instrument, Path(sounds), targets) if sounds else held_out)
     with Display() as display:
-        rows = bench.run(
-            instrument,
-            list(found),
-            arms.split(","),
-            limit,
-            seed,
-            Path(out),
-            lambda row: display.line(row.line()),
-            sounds,
-        )
+        rows = bench.run(instrument, found, arms, limit, seed, out, lambda row: display.line(row.line()), sounds)
     print(bench.table(rows))
-    if report:
-        report_results(out, synth=synth, sounds=sounds, out=str(Path(report) / "report.html"))
 
 
 def report_results(
