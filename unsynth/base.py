@@ -77,14 +77,20 @@ class Synth(ABC):
 
 @dataclass(frozen=True)
 class Batch:
-    """Sounds with the parameters that made them; all have the same number of rows."""
+    """Sounds with the parameters that made them; all have the same number of rows.
+
+    Attributes:
+        heard: what a frozen encoder makes of the sounds, where it was asked already; the audio may then have no samples.
+    """
 
     ids: SoundIds
     params: Params
     audio: Audio
+    heard: Vector | None = None
 
     def to(self, device: torch.device | str) -> Batch:
-        return Batch(*(x.to(device, non_blocking=True) for x in (self.ids, self.params, self.audio)))
+        parts = (self.ids, self.params, self.audio, self.heard)
+        return Batch(*(None if x is None else x.to(device, non_blocking=True) for x in parts))
 
 
 class Frontend(nn.Module, ABC):
@@ -161,6 +167,7 @@ class Objective(nn.Module, ABC):
 
     encoder: Encoder  # what is learned
     start: str = ""  # path of a checkpoint with whose encoder's weights a training begins
+    takes_heard: ClassVar[bool] = False  # whether its loss can do without the audio where the batch was heard already
 
     def players(self) -> Mapping[str, nn.Module]:
         """Modules with the parameters of each player; one player owns everything unless an objective says otherwise."""

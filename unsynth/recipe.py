@@ -56,6 +56,8 @@ class Recipe:
         start: path or name of a model of the same objective whose weights the training begins with.
         seed: of the weights and of whatever a step draws.
         first: training sounds to leave out at the beginning.
+        replay: batches that are kept as a frozen encoder heard them (:class:`unsynth.sounds.replay.Replay`); 0 is none.
+        again: turns on kept sounds, a batch of them each, after every turn on fresh ones.
     """
 
     objective: Callable[[ParamSpec], Objective]
@@ -78,6 +80,8 @@ class Recipe:
     start: str = ""
     seed: int = 0
     first: int = 0
+    replay: int = 0
+    again: int = 3
 
     def __post_init__(self) -> None:
         for name in ("batch", "steps"):

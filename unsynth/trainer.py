@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from unsynth import checkpoint
-from unsynth.base import Batch, Objective, PatchError
+from unsynth.base import Audio, Batch, Objective, PatchError, UsageError, Vector
 from unsynth.distributed import average_gradients
 from unsynth.optimizers import groups, peaks, rate
 from unsynth.recipe import Recipe, build, seeded
 from unsynth.sounds.augment import Augment
+from unsynth.sounds.replay import Replay
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -65,6 +66,17 @@ class Trainer:
         average = partial(average_into, decay=recipe.ema)
         self.averaged = AveragedModel(self.objective, multi_avg_fn=average, use_buffers=True).eval()
         self.loss = torch.compile(self.objective.loss) if recipe.compiled else self.objective.loss
+        self.replay = self._replay()
+
+    def _replay(self) -> Replay | None:
+        if not self.recipe.replay:
+            return None
+        learns = any(p.requires_grad for p in self.objective.encoder.parameters())
+        if learns or not self.objective.takes_heard or self.fabric.world_size > 1:
+            raise UsageError(
+                "Only what a frozen encoder heard can be replayed, in one process: set objective.frozen=true or replay=0."
+            )
+        return Replay(self.recipe.replay)
 
     @property
     def average(self) -> Objective:
@@ -73,15 +85,30 @@ class Trainer:
 
     def advance(self, batch: Batch) -> dict[str, Tensor]:
         """One step of every player; the terms of their losses, by name (``player/term`` with several players)."""
-        told: dict[str, Tensor] = {}
         with seeded(self.recipe.seed, self.step + 1, self.fabric.global_rank):
             if self.augment:
                 batch = replace(batch, audio=self.augment(batch.audio))
-            for name in self.players:
-                prefix = f"{name}/" if len(self.players) > 1 else ""
-                told |= {prefix + k: v for k, v in self._move(name, batch).items()}
-        self.averaged.update_parameters(self.objective)
+            if not self.replay:
+                told = self._turn(batch)
+            else:
+                self.replay.add(replace(batch, heard=self._heard(batch.audio)))
+                told = self._turn(self.replay.kept[-1])
+                for _ in range(self.recipe.again):
+                    self._turn(self.replay.draw())
         self.step += 1
+        return told
+
+    @torch.no_grad()
+    def _heard(self, audio: Audio, together: int = 64) -> Vector:
+        with self.fabric.autocast():
+            return torch.cat([self.objective.encoder(part).float() for part in audio.split(together)])
+
+    def _turn(self, batch: Batch) -> dict[str, Tensor]:
+        told: dict[str, Tensor] = {}
+        for name in self.players:
+            prefix = f"{name}/" if len(self.players) > 1 else ""
+            told |= {prefix + k: v for k, v in self._move(name, batch).items()}
+        self.averaged.update_parameters(self.objective)
         return told
 
     def _move(self, name: str, batch: Batch) -> dict[str, Tensor]:
@@ -113,6 +140,8 @@ class Trainer:
             for index, slots in optimizer.state_dict()["state"].items():
                 told = {k: torch.as_tensor(v) for k, v in slots.items() if v is not None}
                 state |= {f"optimizer/{name}/{index}/{slot}": value for slot, value in told.items()}
+        if self.replay:
+            state |= {f"replay/{k}": v for k, v in self.replay.tensors().items()}
         return state
 
     def restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
@@ -126,6 +155,8 @@ class Trainer:
                     index, slot = path.split("/")
                     state.setdefault(int(index), {})[slot] = x
                 optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+            if self.replay:
+                self.replay.restore(_under("replay/", tensors), self.recipe.batch)
             self.step, self.seconds, self.skipped = facts["step"], facts["seconds"], facts["skipped"]
         except (RuntimeError, ValueError, KeyError) as error:
             raise PatchError("The state of the training is of another recipe; name another --out folder.") from error

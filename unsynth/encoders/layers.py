@@ -102,6 +102,23 @@ class Residual(nn.Module):
         return x + self.layers(x)
 
 
+class Gated(nn.Module):
+    """A pre-normalised block whose hidden units are products of two linear maps, one through SiLU.
+
+    Source: Shazeer, "GLU Variants Improve Transformer", https://arxiv.org/abs/2002.05202, eq. 6 (SwiGLU).
+
+    Shape: ``(*, width)`` in and out.
+    """
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.norm, self.into, self.out = nn.LayerNorm(width), nn.Linear(width, 2 * hidden), nn.Linear(hidden, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        value, gate = self.into(self.norm(x)).chunk(2, dim=-1)
+        return x + self.out(value * F.silu(gate))
+
+
 class Attention(nn.Module):
     """Pre-normalised multi-head attention of ``x`` to ``context``, around which ``x`` passes.
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unsynth.base import Params, ParamsEncoder, Vector
-from unsynth.encoders.layers import Attention, Residual
+from unsynth.encoders.layers import Attention, Gated, Residual
 from unsynth.params import ParamSpec
 
 Features = Float[Tensor, "batch param feature"]
@@ -37,6 +37,8 @@ def features(params: Params, spec: ParamSpec, harmonics: int) -> Features:
 class ParamsMlp(ParamsEncoder):
     """A residual network on all parameters at once: cheap, so that a search may ask it thousands of times.
 
+    Its units multiply, as the modules of a synth do.
+
     Args:
         spec: of the synth.
         dim: size of the vector.
@@ -47,14 +49,14 @@ class ParamsMlp(ParamsEncoder):
     """
 
     def __init__(
-        self, spec: ParamSpec, dim: int = 256, width: int = 512, blocks: int = 4, expansion: int = 2, harmonics: int = 8
+        self, spec: ParamSpec, dim: int = 256, width: int = 512, blocks: int = 4, expansion: int = 1, harmonics: int = 3
     ) -> None:
         super().__init__()
         self.spec, self.dim, self.harmonics = spec, dim, harmonics
         told = features(torch.zeros(1, len(spec)), spec, harmonics).numel()
         self.layers = nn.Sequential(
             nn.Linear(told, width),
-            *(Residual(width, expansion * width) for _ in range(blocks)),
+            *(Gated(width, expansion * width) for _ in range(blocks)),
             nn.LayerNorm(width),
             nn.Linear(width, dim),
         )

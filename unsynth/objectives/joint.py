@@ -199,6 +199,8 @@ class Joint(Objective):
         UsageError: the criterion cannot use decoys.
     """
 
+    takes_heard = True
+
     def __init__(
         self,
         spec: ParamSpec,
@@ -229,7 +231,8 @@ class Joint(Objective):
 
     def loss(self, batch: Batch, player: str) -> dict[str, Tensor]:
         others = self.params(self._others(batch.params)) if self.decoys or self.near else None
-        return self.criterion(self.encoder(batch.audio), self.params(batch.params), others)
+        sounds = self.encoder(batch.audio) if batch.heard is None else batch.heard
+        return self.criterion(sounds, self.params(batch.params), others)
 
     def _others(self, params: Params) -> Params:
         """Parameters of no sound of the batch: random ones, and copies with a few drawn anew."""
