@@ -10,7 +10,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 import torch
 from jaxtyping import Float, Int64
@@ -80,7 +80,7 @@ class Batch:
     """Sounds with the parameters that made them; all have the same number of rows.
 
     Attributes:
-        heard: what a frozen encoder makes of the sounds, where it was asked already; the audio may then have no samples.
+        heard: what a frozen encoder makes of the sounds, where it was asked already; the audio may then be empty.
     """
 
     ids: SoundIds
@@ -89,8 +89,8 @@ class Batch:
     heard: Vector | None = None
 
     def to(self, device: torch.device | str) -> Batch:
-        parts = (self.ids, self.params, self.audio, self.heard)
-        return Batch(*(None if x is None else x.to(device, non_blocking=True) for x in parts))
+        ids, params, audio = (x.to(device, non_blocking=True) for x in (self.ids, self.params, self.audio))
+        return Batch(ids, params, audio, None if self.heard is None else self.heard.to(device, non_blocking=True))
 
 
 class Frontend(nn.Module, ABC):

@@ -74,7 +74,7 @@ class Trainer:
         learns = any(p.requires_grad for p in self.objective.encoder.parameters())
         if learns or not self.objective.takes_heard or self.fabric.world_size > 1:
             raise UsageError(
-                "Only what a frozen encoder heard can be replayed, in one process: set objective.frozen=true or replay=0."
+                "Only what a frozen encoder heard is replayed, in one process: set objective.frozen=true or replay=0."
             )
         return Replay(self.recipe.replay)
 
