@@ -1,12 +1,15 @@
 """Replay: sounds that a frozen encoder heard are learned from again, and a stopped training goes on to the bit."""
 
+from dataclasses import replace
+
 import pytest
 import torch
-from training import options, rows, train
+from training import Chime, Small, options, rows, train
 
 from unsynth import checkpoint
 from unsynth.base import Batch
 from unsynth.errors import UsageError
+from unsynth.estimators.flow import Flow
 from unsynth.recipe import build, parse
 from unsynth.sounds.replay import Replay
 from unsynth.trainer import Trainer
@@ -71,6 +74,20 @@ def test_every_step_takes_as_many_turns_as_it_says_and_hears_each_sound_once(sta
     train(tmp_path, settings(start))
     assert (len(turns), heard) == (6 * 3, [16] * 6)
     assert all(b.heard is not None and b.audio.shape[1] == 0 for b in turns)
+
+
+def test_a_flow_learns_from_tokens_what_it_learns_from_their_audio():
+    torch.manual_seed(0)
+    model, audio = Flow(Chime.spec, Small(), width=16, depth=1, frozen=True).eval(), torch.randn(4, 512)
+    assert model.hears == "tokens"
+    fresh = Batch(torch.arange(4), torch.rand(4, 3), audio)
+    again = replace(fresh, audio=audio[:, :0], heard=model.encoder.tokens(audio))
+    losses = []
+    for batch in (fresh, again):
+        torch.manual_seed(1)
+        losses.append(model.loss(batch, "all")["loss"])
+    assert losses[0] == losses[1]
+    assert losses[0] != model.loss(again, "all")["loss"]  # other noise
 
 
 def test_what_still_learns_cannot_be_replayed(tmp_path):

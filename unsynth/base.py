@@ -10,7 +10,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import Literal, final
 
 import torch
 from jaxtyping import Float, Int64
@@ -80,13 +80,14 @@ class Batch:
     """Sounds with the parameters that made them; all have the same number of rows.
 
     Attributes:
-        heard: what a frozen encoder makes of the sounds, where it was asked already; the audio may then be empty.
+        heard: what a frozen encoder made of the sounds, where it was asked already (vectors or tokens, as the objective
+            ``hears``); the audio may then be empty.
     """
 
     ids: SoundIds
     params: Params
     audio: Audio
-    heard: Vector | None = None
+    heard: Tensor | None = None
 
     def to(self, device: torch.device | str) -> Batch:
         ids, params, audio = (x.to(device, non_blocking=True) for x in (self.ids, self.params, self.audio))
@@ -167,7 +168,7 @@ class Objective(nn.Module, ABC):
 
     encoder: Encoder  # what is learned
     start: str = ""  # path of a checkpoint with whose encoder's weights a training begins
-    takes_heard: ClassVar[bool] = False  # whether its loss can do without the audio where the batch was heard already
+    hears: Literal["", "vector", "tokens"] = ""  # what of a frozen encoder's answer the loss can take in place of audio
 
     def players(self) -> Mapping[str, nn.Module]:
         """Modules with the parameters of each player; one player owns everything unless an objective says otherwise."""

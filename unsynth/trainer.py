@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from unsynth import checkpoint
-from unsynth.base import Audio, Batch, Objective, PatchError, UsageError, Vector
+from unsynth.base import Audio, Batch, Objective, PatchError, UsageError
 from unsynth.distributed import average_gradients
 from unsynth.optimizers import groups, peaks, rate
 from unsynth.recipe import Recipe, build, seeded
@@ -72,7 +72,7 @@ class Trainer:
         if not self.recipe.replay:
             return None
         learns = any(p.requires_grad for p in self.objective.encoder.parameters())
-        if learns or not self.objective.takes_heard or self.fabric.world_size > 1:
+        if learns or not self.objective.hears or self.fabric.world_size > 1:
             raise UsageError(
                 "Only what a frozen encoder heard is replayed, in one process: set objective.frozen=true or replay=0."
             )
@@ -99,9 +99,11 @@ class Trainer:
         return told
 
     @torch.no_grad()
-    def _heard(self, audio: Audio, together: int = 64) -> Vector:
+    def _heard(self, audio: Audio, together: int = 64) -> Tensor:
+        encoder = self.objective.encoder
+        hear = encoder if self.objective.hears == "vector" else encoder.tokens
         with self.fabric.autocast():
-            return torch.cat([self.objective.encoder(part).float() for part in audio.split(together)])
+            return torch.cat([hear(part) for part in audio.split(together)])
 
     def _turn(self, batch: Batch) -> dict[str, Tensor]:
         told: dict[str, Tensor] = {}

@@ -64,14 +64,10 @@ class _Block(nn.Module):
 
     def forward(self, x: Tensor, sound: Tensor, time: Tensor) -> Tensor:
         scale, shift, *gates = self.gates(F.silu(time))[:, None].chunk(5, dim=-1)
-        bent = x * (1 + scale) + shift
-        for gate, part in zip(gates, (self._mixed, lambda y: self.to_sound(y, sound), self.layer), strict=True):
-            x = x + gate * (part(bent) - bent)
-            bent = x * (1 + scale) + shift
+        parts = (lambda y: self.among.read(y, y), lambda y: self.to_sound.read(y, sound), self.layer.layers)
+        for gate, part in zip(gates, parts, strict=True):
+            x = torch.addcmul(x, gate, part(torch.addcmul(shift, x, 1 + scale)))
         return x
-
-    def _mixed(self, x: Tensor) -> Tensor:
-        return self.among(x, x)
 
 
 @final
@@ -95,6 +91,7 @@ class Flow(Estimator):
     heard: noise on the sound's tokens when drawing.
     """
 
+    hears = "tokens"
     mask: Tensor
 
     def __init__(
@@ -103,7 +100,7 @@ class Flow(Estimator):
         encoder: Encoder,
         width: int = 128,
         depth: int = 4,
-        heads: int = 4,
+        heads: int = 2,
         velocity: Literal["mae", "mse"] = "mae",
         dropout: float = 0.1,
         blur: float = 0.5,
@@ -132,9 +129,9 @@ class Flow(Estimator):
         self.norm = nn.LayerNorm(width)
         self.out = nn.Parameter(torch.zeros(len(spec), width, mask.shape[1]))
 
-    def tokens(self, audio: Audio) -> Tokens:
-        """What the flow hears of each sound."""
-        tokens = self.hear(self.encoder.tokens(audio))
+    def tokens(self, heard: Tokens) -> Tokens:
+        """What the flow makes of the encoder's tokens of each sound."""
+        tokens = self.hear(heard)
         return tokens + positions(tokens.shape[1], self.width, tokens.device).to(tokens)
 
     def field(self, x: States, time: Float[Tensor, " batch"], blur: Float[Tensor, " batch"], sound: Tokens) -> States:
@@ -152,7 +149,8 @@ class Flow(Estimator):
             begin = begin[_paired(begin, end)]
         time = torch.randn(len(end), device=end.device).sigmoid()  # logit-normal
         blur = self.blur * torch.rand(len(end), device=end.device)
-        sound = self._dropped(self._blurred(self.tokens(batch.audio), blur))
+        heard = self.encoder.tokens(batch.audio) if batch.heard is None else batch.heard
+        sound = self._dropped(self._blurred(self.tokens(heard), blur))
         x = begin + time[:, None, None] * (end - begin)
         error = self.field(x, time, blur, sound).float() - (end - begin)
         error = error.abs() if self.velocity == "mae" else error.square()
@@ -161,7 +159,7 @@ class Flow(Estimator):
     @torch.no_grad()
     def sample(self, audio: Audio, n: int, generator: torch.Generator) -> Float[Tensor, "n batch param"]:
         blur = torch.full((len(audio) * n,), self.heard, device=audio.device)
-        heard = self._blurred(self.tokens(audio).repeat(n, 1, 1), blur, generator)
+        heard = self._blurred(self.tokens(self.encoder.tokens(audio)).repeat(n, 1, 1), blur, generator)
         shape = (len(audio) * n, *self.mask.shape)
         x = torch.randn(shape, generator=generator, device=audio.device) * self.mask
         for step in range(self.steps):

@@ -199,7 +199,7 @@ class Joint(Objective):
         UsageError: the criterion cannot use decoys.
     """
 
-    takes_heard = True
+    hears = "vector"
 
     def __init__(
         self,

@@ -6,7 +6,7 @@ Source: Lin, "Self-improving reactive agents based on reinforcement learning, pl
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import final
 
 import torch
@@ -28,7 +28,7 @@ class Replay:
 
     def add(self, batch: Batch) -> None:
         """Keep a batch that was heard."""
-        silent = Batch(batch.ids, batch.params, batch.audio.new_empty(len(batch.ids), 0), batch.heard)
+        silent = replace(batch, audio=batch.audio.new_empty(len(batch.ids), 0))
         self.kept = [*self.kept, silent][-self.batches :]
 
     def draw(self) -> Batch:
