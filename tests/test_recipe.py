@@ -14,7 +14,7 @@ from unsynth.recipe import build, glorot, parse, read, rebuild, same
 from unsynth.train import fit
 
 FOLDER = Path(__file__).parent.parent / "recipes"
-RECIPES = sorted(path for path in FOLDER.glob("*.yaml") if path.stem != "study")  # test_study.py steps those of a study
+RECIPES = sorted(path for path in FOLDER.glob("*.yaml") if path.stem not in ("study", "transfer"))  # studies: test_study.py
 SMALL = FOLDER / "voice-small.yaml"
 
 
