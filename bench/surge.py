@@ -1,12 +1,14 @@
 """How well patches of Surge are known from rendered sounds that no training has seen: the test split of a folder.
 
-``python -m bench.surge FOLDER NAME=MODEL ...`` writes results/surge-rendered.jsonl; bench/tables.py makes the table of
-docs/surge.md from it. No engine is needed: patches are compared, not sounds.
+``python -m bench.surge FOLDER`` for what needs no learning and ``python -m bench.surge FOLDER NAME=MODEL ...`` for
+estimators write results/surge-rendered.jsonl; bench/tables.py makes the table of docs/surge.md from it. No engine is
+needed: patches are compared, not sounds.
 """
 
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -130,27 +132,42 @@ def of_the_voice() -> Encoder:
 
 
 @torch.no_grad()
-def arms(folder: str, models: Mapping[str, Path]) -> dict[str, Json]:
-    """Scores on the test split, by who guesses."""
-    source = SurgeRendered(Surge(), folder)
+def without_learning(source: SurgeRendered) -> dict[str, Json]:
+    """Scores on the test split of who has learned no patches, only has the training sounds at hand."""
     ears = {"summary": summary, "encoder's vector": of_the_voice()}
-    guessers = {name: cast(Estimator, restored(path, Surge())) for name, path in models.items()}
-    one = torch.Generator()
-    guesses = {name: lambda x, own=own: own.sample(x, 1, one)[0] for name, own in guessers.items()}
-    known, asked = heard(source, "train", ears), heard(source, "test", {**ears, **guesses})
+    known, asked = heard(source, "train", ears), heard(source, "test", ears)
     truth = asked["params"]
     patches = {"always the same": usual(known["params"]).expand(len(truth), -1)}
     patches |= {f"nearest by the {ear}": known["params"][nearest(asked[ear], known[ear])] for ear in ears}
-    return {arm: scores(guess, truth) for arm, guess in {**patches, **{name: asked[name] for name in models}}.items()}
+    return {arm: scores(guess, truth) for arm, guess in patches.items()}
+
+
+@torch.no_grad()
+def learned(source: SurgeRendered, models: Mapping[str, Path]) -> dict[str, Json]:
+    """Scores on the test split of estimators by name."""
+
+    def guess(path: Path) -> Callable[[Audio], Tensor]:
+        estimator = cast(Estimator, restored(path, source.synth))
+        return lambda sounds: estimator.sample(sounds, 1, torch.Generator())[0]
+
+    found = heard(source, "test", {name: guess(path) for name, path in models.items()})
+    return {name: scores(found[name], found["params"]) for name in models}
+
+
+def read() -> dict[str, Json]:
+    """Rows of the results by arm."""
+    rows = [json.loads(line) for line in OUT.read_text().splitlines()] if OUT.is_file() else []
+    return {row["arm"]: row for row in rows}
 
 
 def main(folder: str, *models: str) -> None:
     torch.set_num_threads(1)
-    named = dict(model.split("=", 1) for model in models)
-    found = arms(folder, {name: Path(path) for name, path in named.items()})
-    facts = {**machine(), "command": f"python -m bench.surge {' '.join([folder, *models])}"}
-    lines = [json.dumps({"arm": arm, "scores": told, **facts}) for arm, told in found.items()]
-    audio.write_text(OUT, "".join(f"{line}\n" for line in lines))
+    source, named = SurgeRendered(Surge(), folder), dict(model.split("=", 1) for model in models)
+    found = learned(source, {name: Path(path) for name, path in named.items()}) if named else without_learning(source)
+    command = shlex.join(["python", "-m", "bench.surge", folder, *models])
+    facts = {"sounds": source.size("test"), **machine(), "command": command}
+    rows = read() | {arm: {"arm": arm, "scores": told, **facts} for arm, told in found.items()}
+    audio.write_text(OUT, "".join(f"{json.dumps(row)}\n" for row in rows.values()))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from unsynth.synths import synth
 from unsynth.trainer import train_mode
 
 SPEC = synth("voice").spec
-UNSTEPPED = torch.zeros(3, 78, 1)  # what is known of the steps of parameters that have none
+UNSTEPPED = torch.zeros(3, 78)  # what is known of the steps of parameters that have none
 
 
 def test_the_equivalents_of_the_voice_are_its_two_swaps_and_both():

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from safetensors import safe_open
 from commands import is_one_sentence, one_thread, run  # noqa: F401
+from safetensors import safe_open
 from test_surge import nothing  # noqa: F401
 from test_surge_rendered import shard
 

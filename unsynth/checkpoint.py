@@ -20,7 +20,7 @@ from unsynth.folders import data_folder
 
 FORMAT = "unsynth.checkpoint/1"
 ENCODER = "encoder."
-SHARED = "shared"  # fact: name of the installed model that has the encoder, and its mark
+SHARED = "shared"  # fact: name of the installed model that has the encoder, the mark of its tensors, and their names
 SHIPPED = Path(__file__).parent / "weights"
 
 
@@ -80,23 +80,21 @@ def parted(tensors: Mapping[str, Tensor], name: str) -> tuple[dict[str, Tensor],
 
     All tensors and no facts where that model has another encoder, or is not there.
     """
-    own, path = _encoder(tensors), installed(name)
-    if not own or not path.is_file() or _mark(own) != _mark(_encoder(load(path)[0])):
+    own, path = {name: x for name, x in tensors.items() if name.startswith(ENCODER)}, installed(name)
+    theirs = load(path)[0] if own and path.is_file() else {}
+    if not own or not own.keys() <= theirs.keys() or _mark(own) != _mark({k: theirs[k] for k in own}):
         return dict(tensors), {}
-    return {k: x for k, x in tensors.items() if k not in own}, {SHARED: [name, _mark(own)]}
+    return {k: x for k, x in tensors.items() if k not in own}, {SHARED: [name, _mark(own), *own]}
 
 
-def _lent(path: Path, model: str, mark: str) -> dict[str, Tensor]:
-    """The encoder with this mark of the user's own model of that name, or else of the package's."""
+def _lent(path: Path, model: str, mark: str, *names: str) -> dict[str, Tensor]:
+    """The tensors of the encoder with this mark, from the user's own model of that name, or else the package's."""
     for place in (own(Path(model).name), SHIPPED / f"{Path(model).name}.safetensors"):
-        found = _encoder(load(place)[0]) if place.is_file() else {}
+        theirs = load(place)[0] if place.is_file() else {}
+        found = {name: theirs[name] for name in names if name in theirs}
         if found and _mark(found) == mark:
             return found
     raise PatchError(f"{path} was trained on the encoder of another {model} than is installed; train it again.")
-
-
-def _encoder(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: x for name, x in tensors.items() if name.startswith(ENCODER)}
 
 
 def _mark(tensors: Mapping[str, Tensor]) -> str:
@@ -127,12 +125,16 @@ def located(name: str) -> Path:
 def load_into(module: nn.Module, path: Path, part: str = "") -> None:
     """Give a module the weights that a checkpoint's model has, or those of one part of it (``encoder.``).
 
+    The part may have more than the module.
+
     Raises:
         NotFoundError: there is no such file.
         PatchError: the file is damaged, or its model has no such part of this shape.
     """
     tensors, _ = load(path)
     weights = {name.removeprefix(part): x for name, x in tensors.items() if name.startswith(part)}
+    if part:
+        weights = {name: weights[name] for name in module.state_dict() if name in weights}
     try:
         module.load_state_dict(weights)
     except RuntimeError as error:

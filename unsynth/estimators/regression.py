@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple, final
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from unsynth.base import Audio, Batch, Encoder, Estimator, Params, UsageError, Vector
@@ -30,14 +30,15 @@ class Told(NamedTuple):
 
     Attributes:
         numbers: of continuous parameters, in [0, 1].
-        steps: logarithms of the probabilities of the steps of the others; minus infinity where there is no such step.
+        steps: logarithms of the probabilities of all steps of the first parameter, then of the second, and so on; zero
+            of one that is continuous.
     """
 
     numbers: Params
-    steps: Float[Tensor, "batch param step"]
+    steps: Float[Tensor, "batch step"]
 
 
-def counts(spec: ParamSpec) -> Tensor:
+def counts(spec: ParamSpec) -> Int64[Tensor, " param"]:
     """How many steps each parameter has; one where it is continuous."""
     return torch.tensor([1 if p.kind == "continuous" else round(p.high - p.low) + 1 for p in spec.params])
 
@@ -50,10 +51,9 @@ def params_error(told: Told, truth: Params, spec: ParamSpec) -> Float[Tensor, " 
     """
     sizes, equivalents = counts(spec).to(truth.device), truth[:, spec.equivalents.to(truth.device)]
     away = (told.numbers[:, None] - equivalents).abs()
-    step = (equivalents * sizes).long().clamp(max=sizes - 1)
-    missed = -told.steps[:, None].expand(*step.shape, -1).gather(-1, step[..., None])[..., 0]
-    scaled = UNKNOWING * missed / sizes.clamp(min=2).log()
-    return torch.where(sizes > 1, scaled, away).mean(-1).amin(1)
+    right = sizes.cumsum(0) - sizes + (equivalents * sizes).long().clamp(min=0).minimum(sizes - 1)
+    missed = -told.steps.gather(1, right.flatten(1)).view_as(away)
+    return torch.where(sizes > 1, UNKNOWING * missed / sizes.clamp(min=2).log(), away).mean(-1).amin(1)
 
 
 @final
@@ -78,8 +78,7 @@ class Regression(Estimator):
     """
 
     takes_heard = True
-    at: Tensor
-    there: Tensor
+    sizes: Tensor
 
     def __init__(
         self,
@@ -99,29 +98,36 @@ class Regression(Estimator):
             raise UsageError("The error in embedding needs a joint space: set `space` to its checkpoint.")
         self.spec, self.encoder, self.error, self.start = spec, encoder, error, start
         self.encoder.requires_grad_(not frozen)
-        sizes = counts(spec)
+        self.register_buffer("sizes", counts(spec), persistent=False)
         self.head = nn.Sequential(
             nn.Dropout(dropout),
             nn.Linear(encoder.dim, width),
             *(Residual(width, hidden * width) for _ in range(blocks)),
             nn.LayerNorm(width),
             nn.Dropout(dropout),
-            nn.Linear(width, int(sizes.sum())),
+            nn.Linear(width, int(self.sizes.sum())),
         )
-        step = torch.arange(int(sizes.max()))
-        self.register_buffer("there", step < sizes[:, None], persistent=False)
-        self.register_buffer("at", (sizes.cumsum(0) - sizes)[:, None] + step.minimum(sizes[:, None] - 1), False)
         self._space = [JointSpace(located(space), synth_of(spec.synth))] if space else []  # a list: not weights of ours
 
     def told(self, heard: Vector) -> Told:
         """What the network makes of the encoder's vectors."""
-        flat = self.head(heard).float()[:, self.at]
-        return Told(flat[..., 0].sigmoid(), flat.masked_fill(~self.there, -torch.inf).log_softmax(-1))
+        found = self.head(heard).float()
+        owner = self._owner()[None].expand_as(found)
+        shape = len(found), len(self.sizes)
+        most = found.detach().new_full(shape, -torch.inf).scatter_reduce(1, owner, found.detach(), "amax")
+        shares = (found - most.gather(1, owner)).exp()
+        total = torch.zeros(shape, device=found.device).scatter_add(1, owner, shares).log() + most
+        numbers = found[:, self.sizes.cumsum(0) - self.sizes].sigmoid()
+        return Told(numbers, found - total.gather(1, owner))
 
     def guess(self, audio: Audio) -> Params:
         """One patch for each sound: the likeliest step where there are several."""
         told = self.told(self.encoder(audio))
-        return self._patch(told, told.steps.argmax(-1))
+        return self.patch(told, self._padded(told).argmax(-1))
+
+    def patch(self, told: Told, steps: Int64[Tensor, "batch param"]) -> Params:
+        """The patch with these steps, and the numbers of the others."""
+        return torch.where(self.sizes > 1, (steps + 0.5) / self.sizes, told.numbers)
 
     def loss(self, batch: Batch, player: str) -> dict[str, Tensor]:
         told = self.told(self.encoder(batch.audio) if batch.heard is None else batch.heard)
@@ -133,19 +139,26 @@ class Regression(Estimator):
 
     @torch.no_grad()
     def sample(self, audio: Audio, n: int, generator: torch.Generator) -> Float[Tensor, "n batch param"]:
-        """The guess, then draws of what has steps, each by itself; of continuous parameters there is no second opinion."""
+        """The guess, then draws of all steps, each by itself; of continuous parameters there is no second opinion."""
         told = self.told(self.encoder(audio))
-        likely = told.steps.exp().flatten(0, 1)
-        drawn = torch.multinomial(likely, n, replacement=True, generator=generator).T.reshape(n, *told.numbers.shape)
-        drawn[0] = told.steps.argmax(-1)
-        return torch.stack([self._patch(told, steps) for steps in drawn])
+        likely = self._padded(told).exp()
+        drawn = torch.multinomial(likely.flatten(0, 1), n, replacement=True, generator=generator).T
+        steps = [likely.argmax(-1), *drawn.reshape(n, *told.numbers.shape)[1:]]
+        return torch.stack([self.patch(told, step) for step in steps])
 
-    def _patch(self, told: Told, steps: Tensor) -> Params:
-        sizes = self.there.sum(1)
-        return torch.where(sizes > 1, (steps + 0.5) / sizes, told.numbers)
+    def _owner(self) -> Int64[Tensor, " step"]:
+        """The parameter of each step."""
+        return torch.arange(len(self.sizes), device=self.sizes.device).repeat_interleave(self.sizes)
+
+    def _padded(self, told: Told) -> Float[Tensor, "batch param step"]:
+        """Logarithms of the probabilities of the steps; minus infinity where a parameter has no such step."""
+        step = torch.arange(int(self.sizes.max()), device=self.sizes.device)
+        at = (self.sizes.cumsum(0) - self.sizes)[:, None] + step.minimum(self.sizes[:, None] - 1)
+        return told.steps[:, at].masked_fill(step >= self.sizes[:, None], -torch.inf)
 
     def _blend(self, told: Told) -> Params:
         """The mean of the steps, through which gradients pass."""
-        sizes = self.there.sum(1)
-        middles = (torch.arange(self.there.shape[1], device=sizes.device) + 0.5) / sizes[:, None]
-        return torch.where(sizes > 1, (told.steps.exp() * middles).sum(-1), told.numbers)
+        owner, begin = self._owner(), self.sizes.cumsum(0) - self.sizes
+        middle = (torch.arange(len(owner), device=owner.device) - begin[owner] + 0.5) / self.sizes[owner]
+        mean = torch.zeros_like(told.numbers).index_add(1, owner, told.steps.exp() * middle)
+        return torch.where(self.sizes > 1, mean, told.numbers)

@@ -65,7 +65,7 @@ def page(match: Matched) -> str:
 
 def _unheard(match: Matched) -> str:
     """Why there is nothing to compare."""
-    said = "These patches are guesses: nothing was rendered, so there is nothing to hear beside the target, and no score."
+    said = "These patches are guesses: nothing was rendered, so there is nothing to hear beside the target."
     return f'<section class="card"><h2>Not heard</h2><p>{said} {text(match.unheard)}</p></section>'
 
 

@@ -24,12 +24,12 @@ COLUMNS: dict[str, Column] = {  # heading: (value, format)
 }
 
 
-def page(rows: Sequence[Row]) -> str:
-    """All rows, under a heading that states each budget, machine and way of measuring."""
+def page(rows: Sequence[Row], level: str = "##") -> str:
+    """All rows, under a heading of this level that states each budget, machine and way of measuring."""
     groups: dict[str, list[Row]] = {}
     for row in rows:
         groups.setdefault(json.dumps([row.plan, *(row.origin[x] for x in ("processor", "torch"))]), []).append(row)
-    return "\n\n".join(f"{_heading(own[0])}\n\n{table(own)}" for own in groups.values())
+    return "\n\n".join(f"{level} {_heading(own[0])}\n\n{table(own)}" for own in groups.values())
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -65,9 +65,10 @@ def _heading(row: Row) -> str:
     how = plan["measures"]
     heads = f"; heads of {how['head_steps']:,} steps of {how['head_batch']} sounds" if how["head_steps"] else ""
     refined = f", {how['refined']} more to refine" if how["refined"] else ""
-    searched = f"; MSS on {how['targets']} of them{heads}; {how['rendered']} renders after the search in the space{refined}"
+    spent = f"{how['rendered']} renders after the search in the space{refined}"
+    searched = f"; MSS on {how['targets']} of them{heads}; {spent}"
     return (
-        f"## {' or '.join(limits)}\n\n{origin['processor']}, {origin['cores']} threads, torch {origin['torch']}, "
+        f"{' or '.join(limits)}\n\n{origin['processor']}, {origin['cores']} threads, torch {origin['torch']}, "
         f"unsynth {origin['version']}, {origin['date']}; `{origin['command']}`. Recall among {how['among']:,} "
         f"validation sounds{searched if row.measured['mss'] else ''}."
     )
