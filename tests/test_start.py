@@ -8,6 +8,8 @@ import yaml
 
 from unsynth import checkpoint
 from unsynth.base import NotFoundError, PatchError
+from unsynth.encoders.temporal import Temporal
+from unsynth.frontends.mel import LogMel
 from unsynth.optimizers import groups
 from unsynth.recipe import parse, read, rebuild
 from unsynth.synths import synth
@@ -72,6 +74,20 @@ def test_a_frozen_encoder_is_in_no_optimiser_and_still_passes_gradients_to_the_s
     objective.sound(audio).square().sum().backward()
     assert audio.grad is not None
     assert audio.grad.norm() > 0
+
+
+def test_a_part_may_leave_out_what_its_module_has_not(tmp_path):
+    """An encoder that takes statistics of the frames starts from one that pools them by attention."""
+    mel = LogMel(1024, 882, 8)
+    learned, without = Temporal(mel, 8, (8, 16)), Temporal(mel, widths=(8, 16), pool="statistics")
+    weights = {f"{checkpoint.ENCODER}{name}": x for name, x in learned.state_dict().items()}
+    checkpoint.save(tmp_path / "a.safetensors", weights, {})
+    checkpoint.load_into(without, tmp_path / "a.safetensors", checkpoint.ENCODER)
+    sound = torch.rand(2, 20_000) - 0.5
+    tokens = learned.eval().tokens(sound)
+    expected = torch.cat([tokens.mean(1), tokens.std(1, unbiased=False), tokens.amax(1)], dim=1)
+    torch.testing.assert_close(without.eval()(sound), expected, atol=1e-3, rtol=1e-3)
+    assert expected.shape[1] == without.dim == 48
 
 
 def test_another_encoder_or_no_checkpoint_is_refused_in_a_sentence(backbone, tmp_path):

@@ -28,3 +28,13 @@ def test_tables_name_the_budget_the_machine_and_the_command():
 @pytest.mark.skipif(not tables.STUDY.is_file(), reason="the study has not been run for this version")
 def test_the_page_of_the_study_is_of_todays_results():
     assert (ROOT / "docs" / "study.md").read_text() == tables.study()
+
+
+def test_the_page_about_transfer_is_of_todays_results():
+    assert (ROOT / "docs" / "transfer.md").read_text() == tables.transfer()
+
+
+def test_the_page_of_surge_has_the_table_of_todays_results():
+    text = (ROOT / "docs" / "surge.md").read_text()
+    assert tables.known_of_surge() in text
+    assert tables.fill_surge(text) == text

@@ -74,6 +74,10 @@ class Synth(ABC):
         Shape: ``(batch, param)`` and ``(batch,)`` in, ``(batch, round(rate * seconds))`` out.
         """
 
+    def lacks(self) -> str:
+        """The sentence that says what rendering needs and is not installed, and how to get it; empty where all is."""
+        return ""
+
 
 @dataclass(frozen=True)
 class Batch:

@@ -19,7 +19,8 @@ from unsynth.report import index
 from unsynth.synths import synth as synth_of
 
 RECORD = "result.json"
-PROMISED = ("match.wav", "patch.json", "report.html")
+PROMISED = ("patch.json", "report.html")
+HEARD = "match.wav"  # promised where something plays the synth
 OVERVIEWS = {
     "index.html": ("<!doctype html><!-- unsynth match -->", index.page),
     "summary.csv": ("target,folder,", index.table),
@@ -59,9 +60,12 @@ class Outcome:
         """The outcome for people."""
         if self.error:
             return f"unsynth: {self.error}"
+        report = Path(self.result["folder"], "report.html")
+        if why := self.result["unheard"]:
+            guessed = f"{self.result['candidates']} patches guessed, none of them rendered or scored"
+            return f"{self.target}: {guessed}; {report}. {why}"
         scores = ", ".join(f"{name} {v:.3g}" for name, v in self.result["metrics"].items() if v is not None)
         spent = f"{self.result['seconds']:.1f} s, {self.result['renders']:,} renders"
-        report = Path(self.result["folder"], "report.html")
         return f"{self.target}: {scores}; {'done before' if self.resumed else spent}; {report}"
 
 
@@ -107,7 +111,8 @@ def _outcome(sound: Path, out: Path, task: Task, on_progress: Callable[[str, Pro
     try:
         folder, job = _folder(out, sound), _job(sound, task)
         done = _record(folder)
-        if done.get("job") == job and done.get("result") and all((folder / name).is_file() for name in PROMISED):
+        promised = [*PROMISED, *[HEARD] * job["heard"]]
+        if done.get("job") == job and done.get("result") and all((folder / name).is_file() for name in promised):
             return Outcome(str(sound), done["result"], resumed=True)
         found = match(sound, **vars(task), on_progress=lambda problem: on_progress(str(sound), problem))
         return Outcome(str(sound), _save(found, folder, job))
@@ -146,7 +151,8 @@ def _job(sound: Path, task: Task) -> Json:
     facts = sound.stat()
     asked = {name: value for name, value in asdict(task).items() if name != "device"}
     source = {"sound": str(sound.resolve()), "bytes": facts.st_size, "changed_ns": facts.st_mtime_ns}
-    return {**source, **asked, "spec": synth_of(task.synth).spec.hash, "version": __version__}
+    synth = synth_of(task.synth)
+    return {**source, **asked, "spec": synth.spec.hash, "heard": not synth.lacks(), "version": __version__}
 
 
 def _folder(out: Path, sound: Path) -> Path:
@@ -197,7 +203,7 @@ def _result(found: Match, folder: Path) -> Json:
     return {
         "folder": str(folder),
         "synth": found.synth,
-        "distance": best.distance,
+        "distance": None if found.unheard else best.distance,
         "metrics": {name: value if math.isfinite(value) else None for name, value in best.metrics.items()},
         "gain_db": best.gain_db,
         "candidates": len(found.candidates),
@@ -205,6 +211,7 @@ def _result(found: Match, folder: Path) -> Json:
         "renders": found.renders,
         "seed": found.seed,
         "interrupted": found.interrupted,
+        "unheard": found.unheard,
     }
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -22,9 +24,9 @@ class Candidate:
     Args:
         params: unit-interval parameters, shape ``(param,)``.
         noise: the noise row (a sound id) it was rendered with.
-        audio: the rendered sound at the target's level, shape ``(time,)``.
+        audio: the rendered sound at the target's level, shape ``(time,)``; no samples where nothing plays the synth.
         gain_db: decibels from the synth's own output to that level.
-        distance: what the search minimised.
+        distance: what the search minimised; NaN where nothing plays the synth.
         metrics: named scores, such as ``MSS``.
         differs: names of the parameters that make it sound unlike the best candidate, the most heard first, if known.
     """
@@ -61,6 +63,11 @@ def audition(synth: Synth, target: Float[Tensor, " time"], params: Params) -> li
     """
     sounds = synth.render(params)
     return _measured(target, sounds, Solution(params, MatchDistance(target[None])(sounds)))
+
+
+def unheard(params: Params) -> list[Candidate]:
+    """Patches as candidates where nothing plays the synth, in their own order: without sound and scores."""
+    return [Candidate(row, 0, torch.empty(0), 0.0, math.nan, {}) for row in params]
 
 
 def tell_apart(synth: Synth, found: list[Candidate], renders: int, named: int = 3, audible_db: float = 0.1) -> None:

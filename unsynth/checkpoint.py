@@ -20,6 +20,7 @@ from unsynth.folders import data_folder
 
 FORMAT = "unsynth.checkpoint/1"
 ENCODER = "encoder."
+SHARED = "shared"  # fact: name of the installed model that has the encoder, the mark of its tensors, and their names
 SHIPPED = Path(__file__).parent / "weights"
 
 
@@ -57,11 +58,11 @@ def write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> N
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and facts of a checkpoint.
+    """Tensors and facts of a checkpoint; an encoder that it shares with an installed model is among the tensors.
 
     Raises:
         NotFoundError: there is no such file.
-        PatchError: it is damaged, or not a checkpoint of ours.
+        PatchError: it is damaged, not a checkpoint of ours, or the model that it shares an encoder with is another now.
     """
     if not path.is_file():
         raise NotFoundError(f"There is no checkpoint at {path}; `unsynth pretrain` makes one.")
@@ -71,7 +72,34 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     facts = _facts(metadata.get("facts", ""))
     if facts is None or metadata.get("crc32", _checksum(tensors)) != _checksum(tensors):
         raise PatchError(f"{path} is damaged; copy it again or train it again.")
-    return tensors, facts
+    return {**tensors, **(_lent(path, *map(str, facts[SHARED])) if SHARED in facts else {})}, facts
+
+
+def parted(tensors: Mapping[str, Tensor], name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors without their encoder, and the facts with which :func:`load` finds it in the model installed as ``name``.
+
+    All tensors and no facts where that model has another encoder, or is not there.
+    """
+    own, path = {name: x for name, x in tensors.items() if name.startswith(ENCODER)}, installed(name)
+    theirs = load(path)[0] if own and path.is_file() else {}
+    if not own or not own.keys() <= theirs.keys() or _mark(own) != _mark({k: theirs[k] for k in own}):
+        return dict(tensors), {}
+    return {k: x for k, x in tensors.items() if k not in own}, {SHARED: [name, _mark(own), *own]}
+
+
+def _lent(path: Path, model: str, mark: str, *names: str) -> dict[str, Tensor]:
+    """The tensors of the encoder with this mark, from the user's own model of that name, or else the package's."""
+    for place in (own(Path(model).name), SHIPPED / f"{Path(model).name}.safetensors"):
+        theirs = load(place)[0] if place.is_file() else {}
+        found = {name: theirs[name] for name in names if name in theirs}
+        if found and _mark(found) == mark:
+            return found
+    raise PatchError(f"{path} was trained on the encoder of another {model} than is installed; train it again.")
+
+
+def _mark(tensors: Mapping[str, Tensor]) -> str:
+    """What tells weights from others, whatever their precision."""
+    return _checksum({name: x.float() for name, x in tensors.items()})
 
 
 def read(path: Path, what: str) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -97,12 +125,16 @@ def located(name: str) -> Path:
 def load_into(module: nn.Module, path: Path, part: str = "") -> None:
     """Give a module the weights that a checkpoint's model has, or those of one part of it (``encoder.``).
 
+    The part may have more than the module.
+
     Raises:
         NotFoundError: there is no such file.
         PatchError: the file is damaged, or its model has no such part of this shape.
     """
     tensors, _ = load(path)
     weights = {name.removeprefix(part): x for name, x in tensors.items() if name.startswith(part)}
+    if part:
+        weights = {name: weights[name] for name in module.state_dict() if name in weights}
     try:
         module.load_state_dict(weights)
     except RuntimeError as error:

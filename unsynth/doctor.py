@@ -25,7 +25,10 @@ MEND = {  # what may be missing: (what that means, the command)
     ),
     "mp3": ("This libsndfile reads no mp3; run", "pip install --upgrade soundfile"),
     "dexed": ("The synth dexed has no engine; run", dexed.INSTALL),
-    "surge": ("The synth surge has no engine", surge_engine.INSTALL),
+    "surge": (
+        "The synth surge has no engine, so its patches are guessed at best, and neither rendered nor scored",
+        surge_engine.INSTALL,
+    ),
     "vital": ("The synth vital has no engine; run", vital.INSTALL),
     "index": ("There is no index of sounds, so searches start from random ones; run", "unsynth index build"),
     "space": (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +17,12 @@ from torch import Tensor
 
 from unsynth import __version__, audio
 from unsynth.base import Budget, OutputError, Params, Problem, Search, Solution, Synth, UsageError
-from unsynth.candidates import Candidate, of, stems, tell_apart
+from unsynth.candidates import Candidate, of, stems, tell_apart, unheard
 from unsynth.native import torch_on_one_thread
 from unsynth.params import ParamSpec
 from unsynth.presets import export_of, patch
 from unsynth.report.page import page
+from unsynth.search import guesses
 from unsynth.search import method as method_of
 from unsynth.search.held import Held
 from unsynth.search.objective import MatchDistance
@@ -45,6 +47,7 @@ class Match:
         renders: sounds rendered by the search.
         seed: seed of the search.
         interrupted: whether Ctrl-C ended the search before its budget was spent.
+        unheard: why nothing was rendered, so that the candidates have no sound and no scores; empty where it was.
     """
 
     name: str
@@ -57,6 +60,7 @@ class Match:
     renders: int
     seed: int
     interrupted: bool = False
+    unheard: str = ""
 
     @property
     def synth(self) -> str:
@@ -70,7 +74,7 @@ class Match:
             params=tuple(candidate.params.float().tolist()),
             noise=candidate.noise,
             gain_db=candidate.gain_db,
-            distance=candidate.distance,
+            distance=patch.UNHEARD if self.unheard else candidate.distance,
             metrics=candidate.metrics,
             seconds=self.seconds,
             renders=self.renders,
@@ -81,6 +85,7 @@ class Match:
     def save(self, folder: str | Path) -> None:
         """Write match.wav, patch.json, the other candidates as candidate-2.wav and .json ..., and report.html.
 
+        What was not heard has no .wav.
         The synth's own preset files come beside them (docs/match-output.md). Every file appears whole or not at all,
         and the report comes last.
 
@@ -94,7 +99,8 @@ class Match:
             raise OutputError(f"cannot make the folder {folder}: {error.strerror}.") from error
         for rank, candidate in enumerate(self.candidates, start=1):
             sound, settings = stems(rank)
-            audio.write(folder / f"{sound}.wav", candidate.audio, self.rate)
+            if not self.unheard:
+                audio.write(folder / f"{sound}.wav", candidate.audio, self.rate)
             audio.write_text(folder / f"{settings}.json", patch.to_json(self.patch(candidate), self.spec))
         for name, data in self.presets().items():
             audio.write_bytes(folder / name, data)
@@ -125,6 +131,8 @@ def match(
 ) -> Match:
     """Search for the patches that make ``sound``. Ctrl-C ends the search and keeps the best so far.
 
+    Where nothing plays the synth, an estimator guesses, if there is one of it: the match says so in ``unheard``.
+
     Args:
         sound: a sound file, or samples as in :func:`unsynth.audio.from_array`.
         rate: Hz, of samples; a file knows its own.
@@ -140,12 +148,15 @@ def match(
         on_progress: called after every step of the search.
 
     Raises:
-        UsageError: an argument that makes no sense.
+        UsageError: an argument that makes no sense, or nothing plays the synth and there is no estimator of it.
         NotFoundError, UnreadableError, UnusableError: as in :func:`unsynth.audio.read`.
         KeyboardInterrupt: Ctrl-C before anything was found.
     """
     instrument, limit = synth_of(synth), as_budget(budget)
     _check(candidates, seed)
+    name = name or (Path(sound).name if isinstance(sound, str | Path) else "sound")
+    if instrument.lacks():
+        return _guessed(name, _target(sound, rate, instrument), instrument, method, candidates, seed)
     played, first = _started(instrument, start, held)
     search = method if isinstance(method, Search) else method_of(method, played, seed)
     target = _target(sound, rate, instrument)
@@ -154,7 +165,7 @@ def match(
     chosen = of(problem, found, candidates)
     tell_apart(instrument, chosen, int(APART_SECONDS * problem.renders / problem.seconds))
     return Match(
-        name=name or (Path(sound).name if isinstance(sound, str | Path) else "sound"),
+        name=name,
         spec=instrument.spec,
         rate=instrument.rate,
         target=target,
@@ -233,6 +244,17 @@ def _started(synth: Synth, start: Params | None, held: Sequence[str]) -> tuple[S
         raise UsageError(f"Patches to start from are rows of {len(synth.spec)} parameters from 0 to 1.")
     played = Held(synth, start[0], held) if held else synth
     return played, start[:, played.free] if isinstance(played, Held) else start
+
+
+def _guessed(
+    name: str, target: Float[Tensor, " time"], synth: Synth, method: str | Search, count: int, seed: int
+) -> Match:
+    """What an estimator says of the target, where nothing plays the synth."""
+    began = time.perf_counter()
+    with torch_on_one_thread():
+        params = guesses(method if isinstance(method, str) else "", synth, target[None], count, seed)
+    facts = (name, synth.spec, synth.rate, target, unheard(synth.spec.snap(params)), [])
+    return Match(*facts, time.perf_counter() - began, 0, seed, unheard=synth.lacks())
 
 
 def _search(problem: Problem, search: Search, start: Params) -> tuple[Solution, bool]:

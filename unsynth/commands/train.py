@@ -111,12 +111,14 @@ def study_recipes(
     recipe: list[str],
     *,
     only: list[str] | None = None,
+    set: list[str] | None = None,
     minutes: float | None = None,
     sounds: int | None = None,
     seeds: str = "0,1,2",
     targets: int = 16,
     among: int = 10_000,
     head_steps: int = 200,
+    refined: int = 500,
     out: str = "results/study.jsonl",
     runs: str = "runs/study",
     device: str = "auto",
@@ -128,12 +130,14 @@ def study_recipes(
     Args:
         recipe: YAML files: recipes, or lists of changes to one, such as recipes/study.yaml.
         only: names of the recipes to take, of all in the files.
+        set: options of all recipes to change, like sounds.folder=FOLDER.
         minutes: wall clock of each training.
         sounds: that each training sees.
         seeds: separated by commas.
         targets: sounds to match.
         among: sounds among whose parameters the right ones are looked for.
-        head_steps: steps of the regression heads on each frozen encoder.
+        head_steps: steps of the regression heads on each frozen encoder; 0 is no heads.
+        refined: renders of the genetic search after the search in the space; 0 is none.
         out: file of results.
         runs: folder of the trainings.
         device: auto, cpu or cuda.
@@ -146,9 +150,9 @@ def study_recipes(
     from unsynth.study.downstream import Measures
     from unsynth.study.table import table
 
-    measures = Measures(among=among, targets=targets, head_steps=head_steps)
+    measures = Measures(among=among, targets=targets, head_steps=head_steps, refined=refined)
     plan = compare.Plan(minutes, sounds, measures=measures)
-    recipes = compare.variants([Path(path) for path in recipe], only or [])
+    recipes = compare.variants([Path(path) for path in recipe], only or [], set or [])
     with Display() as display:
         rows = compare.run(
             recipes,
@@ -173,6 +177,8 @@ def _numbers(text: str) -> list[int]:
 def export_model(run: str | None = None, out: str | None = None) -> None:
     """Write the model of a training in half precision, or make it the one that searches use.
 
+    An encoder that stayed as it is in an installed model (start: voice-space, frozen) is not written again.
+
     Args:
         run: folder of a training, or a model.safetensors.
         out: the file to write; your own joint space, flow or regression of its synth, which `unsynth match` with
@@ -191,5 +197,7 @@ def export_model(run: str | None = None, out: str | None = None) -> None:
         raise UsageError(f"No search uses a model of {kind}; name a file to write it to.")
     restored(model, synth_of(synth))  # refuses what no search could load
     path = Path(out) if out else checkpoint.own(f"{synth}-{SEARCHED[kind]}")
-    checkpoint.save(path, checkpoint.halved(tensors), facts)
+    start = facts["recipe"]["objective"]["init_args"].get("start", "")
+    kept, shared = checkpoint.parted(tensors, start) if start and not Path(start).suffix else (tensors, {})
+    checkpoint.save(path, checkpoint.halved(kept), {**facts, **shared})
     print(path)

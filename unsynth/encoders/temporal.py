@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import Literal, final
 
+import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from unsynth.base import Audio, Encoder, Frontend, Tokens, Vector
 from unsynth.encoders.layers import AttentionPool, BatchNorm
+
+EPSILON = 1e-6  # least variance, for a finite gradient
 
 
 class TemporalBlock(nn.Module):
@@ -33,6 +37,17 @@ class TemporalBlock(nn.Module):
         return x + self.layers(x) if self.same else self.layers(x)
 
 
+class Statistics(nn.Module):
+    """Mean, deviation and maximum of each channel over the frames.
+
+    Shape: ``(batch, frame, channel)`` in, ``(batch, 3 * channel)`` out.
+    """
+
+    def forward(self, frames: Float[Tensor, "batch frame channel"]) -> Float[Tensor, "batch statistic"]:
+        spread = frames.float().var(1, unbiased=False).clamp(min=EPSILON).sqrt().to(frames)
+        return torch.cat([frames.mean(1), spread, frames.amax(1)], dim=1)
+
+
 @final
 class Temporal(Encoder):
     """Stages of convolutions over the frames, each halving their number, then attention pooling.
@@ -44,6 +59,9 @@ class Temporal(Encoder):
         depth: residual convolutions of each stage.
         kernel: frames that each convolution sees.
         queries: of the pooling.
+        pool: ``attention`` to what was learned to matter, or ``statistics``: mean, deviation and maximum of each
+            channel, without weights; the vector has three times the channels then, whatever ``dim`` says. What a frozen
+            encoder's attention leaves out for its own purpose is still there.
     """
 
     def __init__(
@@ -54,15 +72,17 @@ class Temporal(Encoder):
         depth: int = 1,
         kernel: int = 3,
         queries: int = 8,
+        pool: Literal["attention", "statistics"] = "attention",
     ) -> None:
-        super().__init__(dim, widths[-1])
+        super().__init__(dim if pool == "attention" else 3 * widths[-1], widths[-1])
         self.frontend = frontend
         blocks, into = [], frontend.bands
         for width in widths:
             blocks.append(TemporalBlock(into, width, kernel + 2 * (into == frontend.bands), 2))
             blocks += [TemporalBlock(width, width, kernel, 1) for _ in range(depth)]
             into = width
-        self.blocks, self.pool = nn.Sequential(*blocks), AttentionPool(into, dim, queries)
+        self.blocks = nn.Sequential(*blocks)
+        self.pool = AttentionPool(into, dim, queries) if pool == "attention" else Statistics()
 
     def tokens(self, audio: Audio) -> Tokens:
         return self.blocks(self.frontend(audio)).transpose(1, 2)

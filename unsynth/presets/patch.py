@@ -19,6 +19,7 @@ from unsynth.params import ParamSpec
 
 SCHEMA = "unsynth.patch"
 SCHEMA_VERSION = 1
+UNHEARD = -1.0  # the distance of what was not rendered
 KINDS = {str: "a text", int: "a whole number", float: "a finite number", list: "a list", dict: "an object"}
 INT64 = range(-(2**63), 2**63)
 
@@ -35,7 +36,7 @@ class Patch:
         params: unit-interval values, float32, in the order of the spec.
         noise: the noise row (a sound id) that the sound was rendered with.
         gain_db: decibels from the synth's own output to the level of the target.
-        distance: what the search minimised.
+        distance: what the search minimised; ``UNHEARD`` where nothing was rendered.
         metrics: named scores; NaN where a metric is not defined for the sound.
         seconds: wall clock of the search.
         renders: sounds rendered by the search.

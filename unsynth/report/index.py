@@ -31,7 +31,7 @@ COLUMNS = ("target", "folder", "synth", *SCORES, "gain_db", "candidates", "secon
 def preview(
     target: Float[Tensor, " time"], match: Float[Tensor, " time"], rate: int, bands: int = 40, columns: int = 100
 ) -> bytes:
-    """A small PNG of the spectrogram of a target, and that of its match to the right of it."""
+    """A small PNG of the spectrogram of a target, and that of its match, if it was heard, to the right of it."""
     both = spectrograms(levelled([target, match], rate), rate, bands=bands, columns=columns)
     gap = torch.zeros(bands, 2, dtype=torch.uint8)
     return png(torch.cat([both[0], gap, both[1]], 1).flip(0))

@@ -36,31 +36,50 @@ class Matched(Protocol):
     seconds: float
     renders: int
     seed: int
+    unheard: str
 
     def patch(self, candidate: Candidate) -> patch.Patch: ...
 
 
 def page(match: Matched) -> str:
     """The report of ``match`` as the text of an HTML file: sounds, pictures, scores, parameters and the search."""
-    sounds = levelled([match.target, *(c.audio for c in match.candidates)], match.rate)
+    heard = [] if match.unheard else match.candidates
+    sounds = levelled([match.target, *(c.audio for c in heard)], match.rate)
     pictures = spectrograms(sounds, match.rate)
-    names = ["Target", "Best match", *(f"Candidate {rank}" for rank in range(2, len(sounds)))]
+    names = ["Target", "Best match", *(f"Candidate {rank}" for rank in range(2, len(match.candidates) + 1))]
     template = files("unsynth.report").joinpath("page.html").read_text(encoding="utf-8")
     return Template(template).substitute(
         name=text(match.name),
         colours=", ".join(f"#{colour}" for colour in MAGMA.split()),
         seconds=f"{sounds.shape[1] / match.rate:.6f}",
         facts="".join(f"<li>{text(fact)}</li>" for fact in _facts(match)),
-        buttons="".join(_button(i, name) for i, name in enumerate(names)),
+        buttons="".join(_button(i, names[i]) for i in range(len(sounds))),
         figures="".join(_figure(i, names[i], sounds[i], pictures[i], match) for i in range(len(sounds))),
-        scores=tables.scores(match.candidates),
-        curve=plots.search(match.curve),
-        heard=_heard(sounds, names, match),
-        map=_map(sounds, names),
+        compared=_unheard(match) if match.unheard else _compared(sounds, names, match),
         params="".join(
-            tables.settings(i, names[i], match.spec, c.params) for i, c in enumerate(match.candidates, start=1)
+            tables.settings(i, names[i], match.spec, c.params, hidden=not match.unheard)
+            for i, c in enumerate(match.candidates, start=1)
         ),
     )
+
+
+def _unheard(match: Matched) -> str:
+    """Why there is nothing to compare."""
+    said = "These patches are guesses: nothing was rendered, so there is nothing to hear beside the target."
+    return f'<section class="card"><h2>Not heard</h2><p>{said} {text(match.unheard)}</p></section>'
+
+
+def _compared(sounds: Sounds, names: list[str], match: Matched) -> str:
+    """Everything that is about the sounds of the candidates."""
+    scores = f'<div class="scroll"><table id="scores">{tables.scores(match.candidates)}</table></div>'
+    near = "The nearer two sounds are, the more alike (MSS, as far as a plane can show it). Choose one to hear it."
+    parts = {
+        "Scores": scores,
+        "Search": plots.search(match.curve),
+        **_over_time(sounds, names, match),
+        "Map": f'{_map(sounds, names)}\n<p class="note">{near}</p>',
+    }
+    return "\n".join(f'<section class="card"><h2>{title}</h2>{part}</section>' for title, part in parts.items())
 
 
 def _facts(match: Matched) -> list[str]:
@@ -77,7 +96,7 @@ def _button(index: int, name: str) -> str:
     return f'<button data-play="{index}" aria-pressed="false" aria-label="{name}">{_short(index)}</button>'
 
 
-def _heard(sounds: Sounds, names: list[str], match: Matched) -> str:
+def _over_time(sounds: Sounds, names: list[str], match: Matched) -> dict[str, str]:
     """Loudness and pitch over time, and the differences in words."""
     tracks = [track(sound, match.rate) for sound in sounds]
     clear = [is_pitched(t, sound, match.rate) for t, sound in zip(tracks, sounds, strict=True)]
@@ -87,8 +106,7 @@ def _heard(sounds: Sounds, names: list[str], match: Matched) -> str:
     parts = {"Loudness over time": plots.loudness(sounds, match.rate, names)}
     if clear[0]:
         parts["Pitch over time"] = plots.pitches(tracks[:2], match.rate, seconds, names[:2])
-    parts["How they differ"] = words
-    return "".join(f'<section class="card"><h2>{title}</h2>{part}</section>' for title, part in parts.items())
+    return {**parts, "How they differ": words}
 
 
 def _map(sounds: Sounds, names: list[str]) -> str:

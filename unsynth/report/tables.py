@@ -75,8 +75,11 @@ def _knobs(spec: ParamSpec, best: Candidate, other: Candidate) -> str:
     return f'<p class="note">Most heard: {"; ".join(moves)}</p>'
 
 
-def settings(index: int, name: str, spec: ParamSpec, params: Tensor) -> str:
-    """The parameters of one candidate, a table for each module: the part of the name before the dot."""
+def settings(index: int, name: str, spec: ParamSpec, params: Tensor, hidden: bool = True) -> str:
+    """The parameters of one candidate, a table for each module: the part of the name before the dot.
+
+    They are ``hidden`` until the candidate is chosen.
+    """
     units = params.detach().cpu().float()
     human = spec.to_human(units).tolist()
     origins = torch.where(spec.column("low") < 0, spec.to_unit(torch.zeros(len(spec))), 0.0).tolist()
@@ -86,7 +89,8 @@ def settings(index: int, name: str, spec: ParamSpec, params: Tensor) -> str:
         f"<table><caption>{text(module)}</caption>{''.join(rows[i] for i in members)}</table>"
         for module, members in modules
     )
-    return f'<section data-settings="{index}"><h3>{name}</h3><div class="modules">{tables}</div></section>'
+    chosen = f' data-settings="{index}"' if hidden else ""
+    return f'<section{chosen}><h3>{name}</h3><div class="modules">{tables}</div></section>'
 
 
 def _row(spec: ParamSpec, index: int, human: float, unit: float, origin: float) -> str:

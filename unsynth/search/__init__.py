@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from unsynth.base import Search, Synth, UsageError
+from unsynth.base import Audio, Params, Search, Synth, UsageError
 
 
 def _random(synth: Synth, seed: int) -> Search:
@@ -105,6 +105,7 @@ def _gradient(synth: Synth, seed: int) -> Search:
     return Chain(_start(synth, seed), Gradient())
 
 
+DRAWN = ("flow", "regression")  # methods that are an estimator's, the better first
 METHODS: dict[str, Callable[[Synth, int], Search]] = {
     "chain": _chain,
     "embedding": _embedding,
@@ -117,6 +118,31 @@ METHODS: dict[str, Callable[[Synth, int], Search]] = {
     "gradient": _gradient,
     "random": _random,
 }
+
+
+def guesses(name: str, synth: Synth, target: Audio, count: int, seed: int) -> Params:
+    """At most so many patches, the best guess first, from an estimator alone: for a synth that nothing here plays.
+
+    Args:
+        name: ``flow`` or ``regression``, or ``chain`` for the first of them that there is.
+        synth: what has no engine.
+        target: one sound, ``(1, time)``.
+        count: how many different patches at most.
+        seed: of the draws.
+
+    Raises:
+        UsageError: the method renders, or there is no estimator.
+    """
+    from unsynth.checkpoint import installed
+    from unsynth.search.draw import Draw
+
+    kinds = [name] if name in DRAWN else list(DRAWN) if name == "chain" else []
+    there = [kind for kind in kinds if installed(f"{synth.name}-{kind}").is_file()]
+    if not there:
+        raise UsageError(synth.lacks())
+    draw = _drawn(there[0])(synth, seed)
+    assert isinstance(draw, Draw)
+    return draw.params(target, count)
 
 
 def method(name: str, synth: Synth, seed: int) -> Search:

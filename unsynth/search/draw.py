@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from unsynth.base import Estimator, Objective, PatchError, Problem, Search, Solution
+from unsynth.base import Audio, Estimator, Objective, Params, PatchError, Problem, Search, Solution
 
 
 class Draw(Search):
@@ -25,6 +25,12 @@ class Draw(Search):
         self.estimator, self.count, self.seed = estimator, count, seed
 
     def __call__(self, problem: Problem, start: Solution) -> Solution:
-        generator = torch.Generator().manual_seed(self.seed)
-        params = self.estimator.sample(problem.target, self.count, generator)[:, 0].unique(dim=0)
+        params = self.params(problem.target, self.count)
         return start.join(Solution(params, problem.evaluate(params))).best(problem.keep)
+
+    def params(self, target: Audio, count: int) -> Params:
+        """At most ``count`` different draws for one sound, in the order in which they were drawn."""
+        generator = torch.Generator().manual_seed(self.seed)
+        drawn = self.estimator.sample(target, count, generator)[:, 0]
+        fresh = [i for i, row in enumerate(drawn) if not (drawn[:i] == row).all(1).any()]
+        return drawn[fresh]

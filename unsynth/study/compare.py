@@ -99,12 +99,14 @@ class Row:
 
     def line(self) -> str:
         sounds = sum(one["sounds"] for one in self.trained)
-        recall, mss = self.measured["recall@1"], self.measured["mss"]["refined"]
-        return f"{self.recipe}, seed {self.seed}: {sounds:,} sounds, recall@1 {recall:.3f}, MSS refined {mss:.2f}"
+        scores = "".join(f", MSS {name.replace('_', ' by ')} {mss:.2f}" for name, mss in self.measured["mss"].items())
+        return f"{self.recipe}, seed {self.seed}: {sounds:,} sounds, recall@1 {self.measured['recall@1']:.3f}{scores}"
 
 
-def variants(paths: Sequence[Path], only: Sequence[str] = ()) -> list[Variant]:
+def variants(paths: Sequence[Path], only: Sequence[str] = (), settings: Sequence[str] = ()) -> list[Variant]:
     """The recipes in files, or of them those that ``only`` names; a file may be a list of changes to one recipe.
+
+    All have the ``settings`` too.
 
     Raises:
         UsageError: a file is neither, or a name is of none.
@@ -113,7 +115,7 @@ def variants(paths: Sequence[Path], only: Sequence[str] = ()) -> list[Variant]:
     unknown = [name for name in only if name not in found]
     if unknown:
         raise UsageError(f"There is no recipe {unknown[0]!r} in the study; choose from: {', '.join(found)}.")
-    return [found[name] for name in only or found]
+    return [replace(found[name], settings=(*found[name].settings, *settings)) for name in only or found]
 
 
 def _variants(path: Path) -> list[Variant]:

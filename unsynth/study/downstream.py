@@ -12,16 +12,15 @@ import torch
 from torch import nn
 
 from unsynth import checkpoint
-from unsynth.base import Budget, Problem, Solution, Synth
+from unsynth.base import Audio, Budget, Problem, Search, Solution, Synth
 from unsynth.estimators.regression import Regression
-from unsynth.evaluate import Target, held_out, score
+from unsynth.evaluate import score
 from unsynth.native import torch_on_one_thread
 from unsynth.objectives.joint import Joint
 from unsynth.recipe import parse, rebuild
 from unsynth.search.embedding import Embedding
 from unsynth.search.genetic import Genetic
 from unsynth.search.objective import MatchDistance
-from unsynth.sounds.ids import VALIDATION
 from unsynth.space import JointSpace
 from unsynth.study.recall import points, ranks, recall
 from unsynth.synths import synth as synth_of
@@ -39,11 +38,11 @@ class Measures:
     Args:
         among: sounds whose own parameters are looked for among those of all.
         targets: sounds that are matched.
-        head_steps: of the training of each regression head on the frozen encoder.
+        head_steps: of the training of each regression head on the frozen encoder; 0 leaves the heads out.
         head_batch: fresh sounds of each.
         head_lr: highest learning rate of it (AdamW, cosine).
         rendered: candidates of the embedding search that are rendered.
-        refined: renders of the genetic search that goes on from there.
+        refined: renders of the genetic search that goes on from there; 0 leaves it out.
     """
 
     among: int = 10_000
@@ -56,17 +55,24 @@ class Measures:
 
 
 def measure(folder: Path, seed: int, how: Measures, device: str, tell: Tell) -> Json:
-    """Everything about the joint space in the folder of a training; heads are trained, and kept, below it."""
+    """Everything about the joint space in the folder of a training; heads are trained, and kept, below it.
+
+    Sounds are those of the validation split that the training leaves out. Where nothing plays the synth, no MSS is
+    measured.
+    """
     facts = checkpoint.load(folder / MODEL)[1]
     synth = synth_of(facts["recipe"]["synth"])
     space = JointSpace(folder / MODEL, synth)
     joint = cast(Joint, space.joint)
     tell("retrieval", 0.0, f"{how.among:,} sounds")
     found = recall(ranks(*points(joint, rebuild(facts).sounds(synth), how.among)))
-    heads = {error: head(error, folder, seed, how, device, tell) for error in ("embedding", "params")}
-    targets = list(held_out(synth, how.targets, VALIDATION))
-    mss = {f"head_{error}": mean(one_shot(synth, target, head) for target in targets) for error, head in heads.items()}
     sizes = {"parameters": count(joint), "encoder_parameters": count(joint.encoder)}
+    if synth.lacks():
+        return {**found, "mss": {}, **sizes}
+    errors: tuple[Error, ...] = ("embedding", "params") if how.head_steps else ()
+    heads = {error: head(error, folder, seed, how, device, tell) for error in errors}
+    targets = rebuild(facts).sounds(synth).take("validation", 0, how.targets).audio.split(1)
+    mss = {f"head_{error}": mean(one_shot(synth, target, head) for target in targets) for error, head in heads.items()}
     return {**found, "mss": mss | searched(space, synth, targets, seed, how, tell), **sizes}
 
 
@@ -98,27 +104,27 @@ def head(error: Error, folder: Path, seed: int, how: Measures, device: str, tell
     return cast(Regression, made.cpu())
 
 
-def one_shot(synth: Synth, target: Target, head: Regression) -> float:
+def one_shot(synth: Synth, target: Audio, head: Regression) -> float:
     """MSS of the guess of a head."""
-    guess = head.sample(target.sound, 1, torch.Generator())[0]
-    return score(synth, target.sound, guess)["MSS"]
+    guess = head.sample(target, 1, torch.Generator())[0]
+    return score(synth, target, guess)["MSS"]
 
 
 def searched(
-    space: JointSpace, synth: Synth, targets: Sequence[Target], seed: int, how: Measures, tell: Tell
+    space: JointSpace, synth: Synth, targets: Sequence[Audio], seed: int, how: Measures, tell: Tell
 ) -> dict[str, float]:
     """Mean MSS after a search in the space from random parameters, and after a search by rendering from there."""
-    stages = {
+    stages: dict[str, tuple[Search, int]] = {
         "searched": (Embedding(space, rendered=how.rendered, seed=seed), how.rendered),
-        "refined": (Genetic(seed=seed), how.refined),
+        **({"refined": (Genetic(seed=seed), how.refined)} if how.refined else {}),
     }
     found: dict[str, list[float]] = {name: [] for name in stages}
     for done, target in enumerate(targets):
-        tell("searching", done / len(targets), target.name)
+        tell("searching", done / len(targets), f"{done} of {len(targets)} sounds")
         solution = Solution.nothing(len(synth.spec))
         for name, (search, renders) in stages.items():
-            problem = Problem(synth, target.sound, MatchDistance(target.sound), Budget(renders=renders))
+            problem = Problem(synth, target, MatchDistance(target), Budget(renders=renders))
             with torch_on_one_thread():
                 solution = search(problem, solution)
-            found[name].append(score(synth, target.sound, solution.best(1).params)["MSS"])
+            found[name].append(score(synth, target, solution.best(1).params)["MSS"])
     return {name: mean(values) for name, values in found.items()}

@@ -136,10 +136,13 @@ class Dexed(Synth):
             UsageError: dexed-py is not installed.
             EngineError: the engine failed.
         """
-        if not installed():
-            raise UsageError(f"The synth dexed needs dexed-py, which is not installed; run {INSTALL}.")
+        if why := self.lacks():
+            raise UsageError(why)
         rows = torch.cat([to_numbers(params), to_note(params)], dim=1)
         return played(ENGINE, round(RATE * SECONDS), rows, self.workers).to(params.device)
+
+    def lacks(self) -> str:
+        return "" if installed() else f"The synth dexed needs dexed-py, which is not installed; run {INSTALL}."
 
 
 def installed() -> bool:

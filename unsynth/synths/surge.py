@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from unsynth.base import Audio, Params, SoundIds, Synth
+from unsynth.base import Audio, Params, SoundIds, Synth, UsageError
 from unsynth.params import Param, ParamSpec
 from unsynth.synths import surge_values
 from unsynth.synths.engines import played
@@ -77,3 +77,10 @@ class Surge(Synth):
         """
         available()
         return played(ENGINE, SAMPLES, to_raw(params), self.workers).to(params.device)
+
+    def lacks(self) -> str:
+        try:
+            available()
+        except UsageError as error:
+            return str(error)
+        return ""

@@ -60,9 +60,12 @@ class Vital(Synth):
             UsageError: vita is not installed.
             EngineError: the engine failed.
         """
-        if not installed():
-            raise UsageError(f"The synth vital needs vita, which is not installed; run {INSTALL}.")
+        if why := self.lacks():
+            raise UsageError(why)
         return played(ENGINE, round(RATE * SECONDS), to_rows(params), self.workers).to(params.device)
+
+    def lacks(self) -> str:
+        return "" if installed() else f"The synth vital needs vita, which is not installed; run {INSTALL}."
 
 
 def installed() -> bool:

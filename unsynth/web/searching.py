@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 
-from unsynth.base import Problem, Solution, UnsynthError
+from unsynth.base import Problem, Solution, UnsynthError, UsageError
 from unsynth.candidates import Candidate, of
 from unsynth.match import Match, match
 from unsynth.synths import synth as synth_of
@@ -26,6 +26,8 @@ def search(session: Session, task: Task, turn: Turn) -> None:
     watch = Watch(session, turn, task)
     try:
         result = match(task.sound, name=task.name, candidates=CANDIDATES, on_progress=watch, **task.options)
+        if result.unheard:
+            raise UsageError(result.unheard)
         watch.show(result, result.candidates)
     except Gone:
         pass
