@@ -14,7 +14,7 @@ from torch import nn
 from unsynth import checkpoint
 from unsynth.base import Budget, Problem, Solution, Synth
 from unsynth.estimators.regression import Regression
-from unsynth.evaluate import Target, held_out, score
+from unsynth.evaluate import score
 from unsynth.native import torch_on_one_thread
 from unsynth.objectives.joint import Joint
 from unsynth.recipe import parse, rebuild
@@ -25,6 +25,7 @@ from unsynth.sounds.ids import VALIDATION
 from unsynth.space import JointSpace
 from unsynth.study.recall import points, ranks, recall
 from unsynth.synths import synth as synth_of
+from unsynth.targets import Target, held_out
 from unsynth.train import MODEL, Progress, fit
 
 Error = Literal["embedding", "params"]
