@@ -5,13 +5,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from voices import BELL, BRASS, ORGAN
 
 from unsynth import evaluate
-from unsynth.base import Budget, NotFoundError, Problem, UsageError
+from unsynth.base import Budget, NotFoundError, Problem, Solution, UsageError
 from unsynth.benchmark.replay import replay
 from unsynth.presets import syx
 from unsynth.search.collect import Collector
 from unsynth.search.library import own
+from unsynth.search.notes import Notes
+from unsynth.search.objective import MatchDistance
 from unsynth.sounds import banks
 from unsynth.synths import synth
 from unsynth.synths.dexed import SPEC
@@ -59,10 +62,9 @@ def test_targets_are_the_held_out_presets_with_other_notes(presets, folder):
     assert voices_of(torch.cat([t.params for t in found])) <= voices_of(held_out)
     assert len(found) >= 3
     assert len({tuple(t.params[0, NOTE].tolist()) for t in found}) == len(found)
-    again = Presets(DEXED, folder, "test").target(int(found[1].name.removeprefix("preset-")))
-    assert torch.equal(again.sound, found[1].sound)
-    other = Presets(DEXED, folder, "test", seed=1).target(int(found[1].name.removeprefix("preset-")))
-    assert not torch.equal(other.params[:, NOTE], found[1].params[:, NOTE])
+    again, other = (list(Presets(DEXED, folder, "test", seed).targets(100)) for seed in (0, 1))
+    assert all(torch.equal(a.sound, b.sound) for a, b in zip(again, found, strict=True))
+    assert not torch.equal(other[0].sound, found[0].sound)
 
 
 def test_no_search_plays_a_held_out_preset(presets, folder, own_data, tmp_path, monkeypatch):
@@ -81,6 +83,17 @@ def test_no_search_plays_a_held_out_preset(presets, folder, own_data, tmp_path, 
     assert not heard & (voices_of(patches["test"]) | voices_of(patches["validation"]))
     evaluate.run(DEXED, list(presets.targets(1)), ["chain"], BUDGET, 0, tmp_path / "known.jsonl")
     assert voices_of(torch.cat(played)) & voices_of(patches["test"])  # the user's own presets, without the rule
+
+
+def test_a_preset_is_played_at_the_note_of_the_target():
+    voices = syx.to_params([BELL, ORGAN, BRASS], note=60, velocity=100, seconds=1.0)
+    target = DEXED.render(syx.to_params([BRASS], note=67, velocity=60, seconds=0.3))
+    problem = Problem(DEXED, target, MatchDistance(target), Budget(renders=200))
+    found = Notes()(problem, Solution(voices, problem.evaluate(voices))).best(1)
+    assert SPEC.to_human(found.params)[0, NOTE].tolist() == pytest.approx([67, 60, 0.3], abs=1e-3)
+    assert float(found.distances) < 0.1
+    empty = Solution.nothing(len(SPEC))
+    assert len(Notes()(problem, empty).params) == 0
 
 
 def test_rows_tell_the_algorithm_and_can_do_without_patches(presets, tmp_path):

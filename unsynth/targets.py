@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import torch
@@ -20,7 +19,7 @@ from unsynth.search.collect import hear
 from unsynth.search.library import File, Library, Stamp
 from unsynth.sounds import banks
 from unsynth.sounds.ids import held_out_ids, params_of
-from unsynth.sounds.source import Split
+from unsynth.sounds.source import SPLITS, Split
 from unsynth.synths.variation import with_notes
 
 HELD_OUT = "held-out"
@@ -84,11 +83,11 @@ class Presets:
     def __init__(self, synth: Synth, folder: Path, split: str = "test", seed: int = 0) -> None:
         if synth.name not in NOTES:
             raise UsageError(f"There are no banks of presets for {synth.name}; choose one of: {', '.join(NOTES)}.")
-        parts: dict[str, Split] = {part: part for part in get_args(Split) if part != "train"}
+        parts: dict[str, Split] = {part: part for part in SPLITS if part != "train"}
         if split not in parts:
             raise UsageError(f"There are no held-out presets called {split!r}; choose one of: {', '.join(parts)}.")
         self.synth, self.folder, self.seed = synth, folder, seed
-        self.split = parts[split]
+        self.split: Split = parts[split]
         self.patches = banks.read(folder, synth.spec).patches
 
     @property

@@ -67,12 +67,13 @@ def _retrieve(setting: Setting) -> Search:
 
 
 def _start(setting: Setting) -> Search:
-    """Presets where there are some, then what finds more starts."""
+    """Presets where there are some, each at the best of several notes, then what finds more starts."""
     from unsynth.search.chain import Chain
     from unsynth.search.known import Known
+    from unsynth.search.notes import Notes
 
     more, library = _more(setting), setting.presets()
-    return more if library is None else Chain(Known(library), more)
+    return more if library is None else Chain(Known(library), Notes(), more)
 
 
 def _more(setting: Setting) -> Search:

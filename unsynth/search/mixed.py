@@ -60,21 +60,20 @@ class Mixed:
     def ask(self) -> Row:
         """One candidate, ``(param,)``."""
         solution = self.strategy.ask()
-        self.asked.append(solution)
+        self.asked = [*self.asked, solution][-self.population_size :]
         row = np.empty(sum(len(columns) for columns in self.columns))
         continuous, integer, choice = self.columns
-        if len(continuous):
+        if solution.x is not None:
             row[continuous] = solution.x
-        if len(integer):
+        if solution.z is not None:
             row[integer] = solution.z
-        if len(choice):
+        if solution.c is not None:
             row[choice] = (solution.c.argmax(1) + 0.5) / self.counts
         return row
 
     def tell(self, found: Rows) -> None:
-        """The distances of all candidates since the last time, in their order."""
+        """The distances of the last generation, in the order in which its candidates were asked for."""
         self.strategy.tell([(solution, value) for solution, (_, value) in zip(self.asked, found, strict=True)])
-        self.asked = []
 
     def should_stop(self) -> bool:
         """Whether it has converged, which choices alone never do."""
