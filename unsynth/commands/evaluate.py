@@ -33,7 +33,7 @@ def evaluate_methods(
     draws: int = 63,
     guidance: float | None = None,
     raw: bool = False,
-    patches: bool = True,
+    private: bool = False,
 ) -> None:
     """Compare search methods on held-out targets at equal budget, as a table and as JSON lines.
 
@@ -61,7 +61,7 @@ def evaluate_methods(
         draws: for a calibration, how many for each sound.
         guidance: for a calibration, that of a flow: 1 is what it has learned; as in searches if not given.
         raw: for a calibration, take patches that sound the same for different.
-        patches: write the patches that were found, so that a report can play them.
+        private: write no patches, as presets may not be yours to publish; a report then cannot play them.
     """
     if calibration:
         options = {"targets": targets, "start": start, "draws": draws, "seed": seed, "raw": raw}
@@ -73,7 +73,7 @@ def evaluate_methods(
         _make_folder(Path(report))
     out, targets = out or RESULTS, TARGETS if targets is None else targets
     source = {"sounds": sounds, "presets": presets, "split": split, "start": start}
-    _compare(synth, source, arms.split(","), targets, budget, renders, seed, Path(out), patches)
+    _compare(synth, source, arms.split(","), targets, budget, renders, seed, Path(out), private)
     if report:
         report_results(out, synth=synth, sounds=sounds, out=str(Path(report) / "report.html"))
 
@@ -99,7 +99,7 @@ def _compare(
     renders: int | None,
     seed: int,
     out: Path,
-    patches: bool,
+    private: bool,
 ) -> None:
     """Every arm on every target, each told as it comes, and the table of them."""
     from unsynth import evaluate as bench
@@ -130,7 +130,7 @@ def _compare(
             lambda row: display.line(row.line()),
             sounds,
             presets,
-            patches,
+            not private,
         )
     print(bench.table(rows))
 
