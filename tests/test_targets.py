@@ -10,6 +10,7 @@ from voices import BELL, BRASS, ORGAN
 from unsynth import evaluate
 from unsynth.base import Budget, NotFoundError, Problem, Solution, UsageError
 from unsynth.benchmark.replay import replay
+from unsynth.commands.evaluate import evaluate_methods
 from unsynth.presets import syx
 from unsynth.search.collect import Collector
 from unsynth.search.library import own
@@ -133,3 +134,19 @@ def test_a_report_finds_the_targets_again(presets, folder, tmp_path):
 def test_mistakes_are_told(folder, name, split, match):
     with pytest.raises(UsageError, match=match):
         Presets(synth(name), folder, split)
+
+
+def test_sounds_and_presets_are_not_mixed(tmp_path):
+    with pytest.raises(UsageError, match="either --sounds or --presets"):
+        evaluate_methods(sounds="a", presets="b", out=str(tmp_path / "rows.jsonl"))
+
+
+def test_the_command_matches_held_out_presets(folder, tmp_path, capsys):
+    out = tmp_path / "rows.jsonl"
+    options = {"presets": str(folder), "split": "validation", "targets": 1, "renders": 1, "private": True}
+    evaluate_methods(synth="dexed", arms="oracle,random", out=str(out), **options)
+    rows = evaluate.load(out)[1]
+    assert [(row.arm, row.family, row.params) for row in rows] == [
+        (a, "validation", None) for a in ("oracle", "random")
+    ]
+    assert "algorithm" in capsys.readouterr().out
