@@ -16,6 +16,7 @@ from unsynth.study.table import page
 ROOT = Path(__file__).parent.parent
 TABLES = {  # results file: what it shows
     "voice-held-out.jsonl": "Held-out sounds of the Voice, found again",
+    "dexed-held-out.jsonl": "Held-out DX7 voices at random notes, matched with Dexed by searches that know other banks",
     "voice-one-shots.jsonl": "Real one-shots (instruments and drums, test split), matched with the Voice",
 }
 PAIRED = """Paired with {first}: its mean difference on the targets that both have (95 % bootstrap interval, bold where

@@ -3,6 +3,7 @@
 from unsynth import evaluate
 from unsynth.base import Budget
 from unsynth.synths import synth
+from unsynth.targets import held_out
 
 ARMS = ["oracle", "random", "mean"]
 
@@ -10,7 +11,7 @@ ARMS = ["oracle", "random", "mean"]
 def made(folder, count=2):
     """Header, rows and path of a little evaluation on validation sounds."""
     voice, path = synth("voice"), folder / "results.jsonl"
-    targets = list(evaluate.held_out(voice, count, start=100_000))
+    targets = list(held_out(voice, count, start=100_000))
     evaluate.run(voice, targets, ARMS, Budget(renders=4), 0, path)
     return *evaluate.load(path), path
 

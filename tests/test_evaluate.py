@@ -7,9 +7,11 @@ import torch
 
 from unsynth import audio, evaluate
 from unsynth.base import Budget, Problem, Search, Solution, UsageError
+from unsynth.search import Setting
 from unsynth.search.baselines import Restarts
 from unsynth.search.objective import MatchDistance
 from unsynth.synths import synth
+from unsynth.targets import held_out, recordings
 
 VOICE = synth("voice")
 BUDGET = Budget(renders=40)
@@ -18,7 +20,7 @@ ARMS = ["oracle", "random", "retrieve"]
 
 @pytest.fixture(scope="module")
 def targets():
-    return list(evaluate.held_out(VOICE, 2, start=100_000))
+    return list(held_out(VOICE, 2, start=100_000))
 
 
 def test_rows_resume_and_oracle_is_best(targets, tmp_path):
@@ -51,7 +53,7 @@ def test_recordings_take_their_family_from_the_folder(tmp_path):
     (tmp_path / "kick").mkdir()
     tone = torch.sin(torch.arange(4410) * 0.05) * torch.linspace(1, 0, 4410)
     audio.write(tmp_path / "kick" / "one.wav", tone, 44100)
-    (target,) = evaluate.recordings(VOICE, tmp_path, 5)
+    (target,) = recordings(VOICE, tmp_path, 5)
     assert (target.name, target.family, target.sound.shape) == ("one", "kick", (1, 176400))
 
 
@@ -95,7 +97,7 @@ def test_rows_keep_the_patch_and_old_files_load_without(targets, tmp_path):
 
 
 def test_gradient_from_scratch_starts_again_until_the_budget_is_spent(targets):
-    row = evaluate.solve(VOICE, targets[0], "gradient-scratch", Budget(renders=6), 0)
+    row = evaluate.solve(Setting(VOICE), targets[0], "gradient-scratch", Budget(renders=6))
     assert row.renders == 6
     problem = Problem(VOICE, targets[0].sound, MatchDistance(targets[0].sound), Budget(renders=12))
     seen = []
@@ -123,6 +125,6 @@ def test_one_name_in_two_folders_is_two_targets(tmp_path):
     for family in ("kick", "snare"):
         (tmp_path / family).mkdir()
         audio.write(tmp_path / family / "one.wav", tone, 44100)
-    found = list(evaluate.recordings(VOICE, tmp_path, 5))
+    found = list(recordings(VOICE, tmp_path, 5))
     assert len(evaluate.run(VOICE, found, ["mean"], BUDGET, 0, tmp_path / "rows.jsonl", sounds=str(tmp_path))) == 2
     assert evaluate.load(tmp_path / "rows.jsonl")[0]["sounds"] == str(tmp_path)

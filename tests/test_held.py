@@ -17,7 +17,7 @@ from unsynth.synths import synth
 
 ROW = torch.tensor([0.3, 0.8, 0.5])
 VOICE = synth("voice")
-MADE_FOR_A_SYNTH = ("retrieve", "embedding", "flow", "regression")  # models and indexes of other parameters
+MADE_FOR_A_SYNTH = ("retrieve", "embedding", "flow", "regression", "presets")  # models and indexes of other parameters
 
 
 def held_problem(renders, names=("frequency",)):

@@ -16,7 +16,7 @@ ROWS = (
     "trainer",
     "train report candidates",
     "match calibration",
-    "batch evaluate doctor check",
+    "batch targets evaluate doctor check",
     "study benchmark",
     "web",
     "commands",

@@ -11,9 +11,9 @@ import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,39 +22,31 @@ import torch
 from unsynth import __version__, audio, distances
 from unsynth.base import Audio, Budget, Params, Problem, Search, Solution, Synth, UsageError
 from unsynth.native import torch_on_one_thread
-from unsynth.search import METHODS
+from unsynth.params import ParamSpec
+from unsynth.search import METHODS, Setting
 from unsynth.search.baselines import Mean, Restarts
 from unsynth.search.gradient import Gradient
 from unsynth.search.objective import MatchDistance
-from unsynth.sounds.ids import held_out_ids, params_of
+from unsynth.targets import Presets, Target
 
-SAME = ("budget", "seed", "synth", "distance")  # what all rows of a file of results share
-ORACLE, HELD_OUT = "oracle", "held-out"
+SAME = ("budget", "seed", "synth", "presets", "distance")  # what all rows of a file of results share
+ORACLE = "oracle"
+ALGORITHM = "voice.algorithm"  # which operator of a DX7 modulates which: the choice that gives the others their meaning
 OTHER_NOISE = 1  # the oracle renders the true parameters with the next noise row
 DIGITS = 9  # of parameters in a file: enough to tell any two float32 apart
-ARMS: dict[str, Callable[[Synth, int], Search]] = {  # besides the oracle, which does not search
-    "mean": lambda synth, seed: Mean(),
-    "gradient-scratch": lambda synth, seed: Restarts(Gradient(), seed=seed),
+ARMS: dict[str, Callable[[Setting], Search]] = {  # besides the oracle, which does not search
+    "mean": lambda setting: Mean(),
+    "gradient-scratch": lambda setting: Restarts(Gradient(), seed=setting.seed, prior=setting.prior),
     **METHODS,
 }
-
-
-@dataclass(frozen=True)
-class Target:
-    """One sound to match; ``params`` are known for the synth's own sounds."""
-
-    name: str
-    family: str
-    sound: Audio
-    params: Params | None = None
-    noise: int = 0
 
 
 @dataclass(frozen=True)
 class Row:
     """One arm on one target.
 
-    ``params`` (unit interval) and ``noise`` are of the patch that was found; older files have none.
+    ``params`` (unit interval) and ``noise`` are of the patch that was found; older files have none. ``algorithm`` says
+    whether that has the algorithm of a target whose own is known.
     """
 
     arm: str
@@ -65,6 +57,7 @@ class Row:
     renders: int
     params: list[float] | None = None
     noise: int = 0
+    algorithm: bool | None = None
 
     @property
     def key(self) -> tuple[str, str]:
@@ -74,33 +67,6 @@ class Row:
     def line(self) -> str:
         mss = self.metrics["MSS"]
         return f"{self.arm} on {self.target}: MSS {mss:.2f}, {self.seconds:.1f} s, {self.renders:,} renders"
-
-
-def held_out(synth: Synth, count: int, start: int = 0) -> Iterator[Target]:
-    """Held-out sounds of the synth, by id."""
-    for sound_id in held_out_ids(start, count).tolist():
-        yield by_id(synth, sound_id)
-
-
-def by_id(synth: Synth, sound_id: int) -> Target:
-    """One of the synth's own sounds."""
-    ids = torch.tensor([sound_id])
-    params = params_of(ids, synth.spec)
-    return Target(f"id-{sound_id}", HELD_OUT, synth.render(params, ids), params, sound_id)
-
-
-def recordings(synth: Synth, folder: Path, count: int) -> Iterator[Target]:
-    """``count`` sounds spread evenly over those below ``folder``; the name of its own folder is a sound's family."""
-    paths = audio.find([folder])
-    for i in np.linspace(0, len(paths) - 1, min(count, len(paths))).round().astype(int):
-        yield recording(synth, paths[i])
-
-
-def recording(synth: Synth, path: Path) -> Target:
-    """The sound in a file, as long as the synth's; the name of its folder is its family."""
-    sound = audio.read(path, synth.rate, synth.seconds)
-    fitted = audio.fit(sound, synth.rate, round(synth.rate * synth.seconds))
-    return Target(path.stem, path.parent.name, fitted[None])
 
 
 def play(synth: Synth, target: Audio, params: Params, noise: int = 0) -> Audio:
@@ -114,8 +80,9 @@ def score(synth: Synth, target: Audio, params: Params, noise: int = 0) -> dict[s
     return {name: float(value[0]) for name, value in found.items()}
 
 
-def solve(synth: Synth, target: Target, arm: str, budget: Budget, seed: int) -> Row:
+def solve(setting: Setting, target: Target, arm: str, budget: Budget) -> Row:
     """Run one arm on one target. UsageError where there is no such arm."""
+    synth = setting.synth
     if arm not in (ORACLE, *ARMS):
         raise UsageError(f"There is no arm {arm!r}; choose one of: {', '.join((ORACLE, *ARMS))}.")
     began = time.perf_counter()
@@ -125,13 +92,22 @@ def solve(synth: Synth, target: Target, arm: str, budget: Budget, seed: int) -> 
     else:
         problem = Problem(synth, target.sound, MatchDistance(target.sound), budget)
         with torch_on_one_thread():
-            params = ARMS[arm](synth, seed)(problem, Solution.nothing(len(synth.spec))).best(1).params
+            params = ARMS[arm](setting)(problem, Solution.nothing(len(synth.spec))).best(1).params
         renders = problem.renders
     seconds = time.perf_counter() - began
     noise = target.noise + OTHER_NOISE if arm == ORACLE else 0
     metrics = score(synth, target.sound, params, noise)
     found = [float(f"{value:.{DIGITS}g}") for value in params[0].tolist()]
-    return Row(arm, target.name, target.family, metrics, seconds, renders, found, noise)
+    known = _same_algorithm(synth.spec, params, target.params)
+    return Row(arm, target.name, target.family, metrics, seconds, renders, found, noise, known)
+
+
+def _same_algorithm(spec: ParamSpec, found: Params, truth: Params | None) -> bool | None:
+    """None where nobody knows, or the synth has none."""
+    if truth is None or ALGORITHM not in spec.names:
+        return None
+    column = spec.index(ALGORITHM)
+    return bool(spec.to_human(found)[0, column] == spec.to_human(truth)[0, column])
 
 
 def run(
@@ -143,20 +119,36 @@ def run(
     out: Path,
     on_row: Callable[[Row], None] = lambda row: None,
     sounds: str = "",
+    presets: Presets | None = None,
+    patches: bool = True,
 ) -> list[Row]:
     """Every arm on every target; rows are appended to ``out`` as they come, and those already there are kept.
 
-    ``sounds`` is the folder that the targets are from, where they are from one: a report finds them there.
+    Args:
+        synth: what searches play.
+        targets: what is searched for.
+        arms: of ``ARMS``, and the oracle.
+        budget: of each arm on each target.
+        seed: of the searches.
+        out: file of results.
+        on_row: is told of every row.
+        sounds: the folder that the targets are from, where they are from one: a report finds them there.
+        presets: what the targets are of, where they are presets, and what searches may know.
+        patches: whether to write what was found; not where somebody else's presets should stay private.
 
     Raises:
         UsageError: ``out`` has results that were made in another way.
     """
+    setting = Setting(synth, seed)
+    if presets:
+        setting = Setting(synth, seed, presets.prior, lambda: presets.library)
     header: dict[str, object] = {
         "budget": asdict(budget),
         "seed": seed,
         "synth": synth.name,
         "spec": synth.spec.hash,
-        "sounds": sounds,
+        "sounds": sounds or str(presets.folder if presets else ""),
+        "presets": presets.facts if presets else None,
         "distance": MatchDistance.measures,
         "version": __version__,
         **machine(),
@@ -169,7 +161,8 @@ def run(
             for arm in arms:
                 if (arm, target.family, target.name) in done or (arm == ORACLE and target.params is None):
                     continue
-                row = solve(synth, target, arm, budget, seed)
+                row = solve(setting, target, arm, budget)
+                row = row if patches else replace(row, params=None)
                 file.write(json.dumps(asdict(row)) + "\n")
                 file.flush()
                 rows.append(row)
@@ -233,8 +226,11 @@ def table(rows: list[Row]) -> str:
 def cells(rows: list[Row], of: Callable[[list[float]], tuple[float, float]] = interval) -> list[list[str]]:
     """The table of :func:`table` as the texts of its cells, the heading first; ``of`` gives the interval of a mean."""
     heading = ["arm", "targets", "MSS mean (95 %)", "median", "wMFCC", "SOT", "RMS", "seconds", "renders"]
+    known = any(row.algorithm is not None for row in rows)
     ordered = sorted(by_arm(rows).items(), key=lambda item: statistics.mean(r.metrics["MSS"] for r in item[1]))
-    return [heading, *(_line(arm, own, of) for arm, own in ordered)]
+    lines = [heading, *(_line(arm, own, of) for arm, own in ordered)]
+    right = ["algorithm", *(_right(own) for _, own in ordered)]
+    return [[*line, share] for line, share in zip(lines, right, strict=True)] if known else lines
 
 
 def by_arm(rows: list[Row]) -> dict[str, list[Row]]:
@@ -254,6 +250,12 @@ def markdown(cells: list[list[str]]) -> str:
 def spread(low: float, high: float, places: int) -> str:
     """An interval in brackets; nothing where it is not known."""
     return "" if math.isnan(low) else f" ({low:.{places}f}-{high:.{places}f})"
+
+
+def _right(rows: list[Row]) -> str:
+    """Share of the rows whose algorithm is known that have the right one."""
+    known = [row.algorithm for row in rows if row.algorithm is not None]
+    return f"{100 * statistics.mean(known):.0f} %" if known else ""
 
 
 def _line(arm: str, rows: list[Row], of: Callable[[list[float]], tuple[float, float]]) -> list[str]:

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 TINY = 1e-30  # below this a base counts as zero, so that its reciprocal stays finite
@@ -145,6 +145,17 @@ class ParamSpec:
         """The middle of its step for every integer and choice: another number for the same sound."""
         return torch.where(self._stepped(unit.device), self.to_unit(self.to_human(unit)), unit)
 
+    @cached_property
+    def categorical(self) -> Bool[Tensor, " param"]:
+        """Which parameters are choices: their values have no order."""
+        return torch.tensor([p.kind == "categorical" for p in self.params])
+
+    @cached_property
+    def steps(self) -> Float[Tensor, " param"]:
+        """How far apart the values of an integer or a choice are, in units of the unit interval; 0 where continuous."""
+        width = 1 / (self.column("high") - self.column("low") + 1)
+        return torch.where(self._stepped("cpu"), width, 0.0)
+
     def text(self, index: int, human: float) -> str:
         """``human`` as a musician reads it: ``440 Hz``, ``saw``."""
         param = self.params[index]
@@ -153,7 +164,7 @@ class ParamSpec:
         number = f"{human:.0f}" if param.kind == "integer" else f"{human:.4g}"
         return f"{number} {param.unit}".strip()
 
-    def _stepped(self, device: torch.device) -> Tensor:
+    def _stepped(self, device: torch.device | str) -> Tensor:
         return torch.tensor([p.kind != "continuous" for p in self.params], device=device)
 
     @staticmethod

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from unsynth import audio
 from unsynth.base import Audio, NotFoundError, Synth, UsageError
-from unsynth.evaluate import HELD_OUT, Row, by_id, play, recording
+from unsynth.evaluate import Row, play
+from unsynth.targets import HELD_OUT, Presets, by_id, recording
 
 OWN = re.compile(r"id-(\d+)")
+PRESET = re.compile(r"preset-(\d+)")
 Key = tuple[str, str]  # family and name of a target
 
 
@@ -25,10 +28,12 @@ class Replay:
     Args:
         synth: what the patches are of.
         folder: where the targets are that are not the synth's own sounds; nowhere if empty.
+        presets: the facts of targets that are presets, as :class:`unsynth.targets.Presets` has them.
     """
 
     synth: Synth
     folder: str = ""
+    presets: Mapping[str, Any] | None = None
     _known: dict[Key, Audio] = field(default_factory=dict)
 
     def target(self, row: Row) -> Audio:
@@ -54,9 +59,24 @@ class Replay:
             return by_id(self.synth, int(own[1])).sound
         if not self.folder:
             raise UsageError(f"The target {row.target} is a recording; name the folder it is in with --sounds.")
+        preset = PRESET.fullmatch(row.target)
+        if preset and self.presets:
+            found = self._banks.target(int(preset[1]))
+            assert found is not None  # or it would have been no target
+            return found.sound
         if row.key not in self._paths:
             raise NotFoundError(f"{self.folder} does not hold {row.family}/{row.target}; name another with --sounds.")
         return recording(self.synth, self._paths[row.key]).sound
+
+    @cached_property
+    def _banks(self) -> Presets:
+        assert self.presets is not None
+        banks = Presets(self.synth, Path(self.folder), self.presets["split"], self.presets["seed"])
+        if banks.facts != self.presets:
+            raise NotFoundError(
+                f"{self.folder} no longer holds the presets of these results; name another with --sounds."
+            )
+        return banks
 
     @cached_property
     def _paths(self) -> dict[Key, Path]:
@@ -73,4 +93,5 @@ def replay(header: dict[str, object], rows: Iterable[Row], synth: Synth, sounds:
         raise UsageError("These results are of an older version that kept no patches; run `unsynth evaluate` again.")
     if header.get("spec") != synth.spec.hash:
         raise UsageError(f"The patches of these results are not of this {synth.name}; run `unsynth evaluate` again.")
-    return Replay(synth, sounds or str(header.get("sounds") or ""))
+    presets: Any = header.get("presets")
+    return Replay(synth, sounds or str(header.get("sounds") or ""), presets)

@@ -17,6 +17,8 @@ EXTRA = "Reports of results need more packages; `pip install 'unsynth[eval]'` ad
 def evaluate_methods(
     *,
     sounds: str = "",
+    presets: str = "",
+    split: str = "test",
     synth: str = "voice",
     arms: str = "oracle,chain,retrieve,refine,genetic,evolve,random,mean",
     targets: int | None = None,
@@ -31,6 +33,7 @@ def evaluate_methods(
     draws: int = 63,
     guidance: float | None = None,
     raw: bool = False,
+    private: bool = False,
 ) -> None:
     """Compare search methods on held-out targets at equal budget, as a table and as JSON lines.
 
@@ -39,6 +42,9 @@ def evaluate_methods(
 
     Args:
         sounds: a folder of recordings to match; held-out sounds of the synth where not given.
+        presets: a folder of banks of the synth; those held out are matched at random notes, by searches that know the
+            others alone.
+        split: of the presets, which to match: test or validation.
         synth: the synth that matches.
         arms: methods to compare, separated by commas; oracle is the true patch with other noise, mean the patch with
             everything in the middle, gradient-scratch gradient descent from random patches.
@@ -55,6 +61,7 @@ def evaluate_methods(
         draws: for a calibration, how many for each sound.
         guidance: for a calibration, that of a flow: 1 is what it has learned; as in searches if not given.
         raw: for a calibration, take patches that sound the same for different.
+        private: write no patches, as presets may not be yours to publish; a report then cannot play them.
     """
     if calibration:
         options = {"targets": targets, "start": start, "draws": draws, "seed": seed, "raw": raw}
@@ -65,7 +72,8 @@ def evaluate_methods(
         _packages()
         _make_folder(Path(report))
     out, targets = out or RESULTS, TARGETS if targets is None else targets
-    _compare(synth, sounds, arms.split(","), targets, start, budget, renders, seed, Path(out))
+    source = {"sounds": sounds, "presets": presets, "split": split, "start": start}
+    _compare(synth, source, arms.split(","), targets, budget, renders, seed, Path(out), private)
     if report:
         report_results(out, synth=synth, sounds=sounds, out=str(Path(report) / "report.html"))
 
@@ -84,27 +92,46 @@ def _calibrate(
 
 def _compare(
     synth: str,
-    sounds: str,
+    source: dict[str, Any],
     arms: list[str],
-    targets: int,
-    start: int,
+    count: int,
     budget: float | None,
     renders: int | None,
     seed: int,
     out: Path,
+    private: bool,
 ) -> None:
     """Every arm on every target, each told as it comes, and the table of them."""
     from unsynth import evaluate as bench
+    from unsynth import targets
     from unsynth.base import Budget
     from unsynth.commands.display import Display
     from unsynth.synths import synth as synth_of
 
-    instrument = synth_of(synth)
+    instrument, sounds = synth_of(synth), source["sounds"]
     limit = Budget(SECONDS if budget is None and renders is None else budget, renders)
-    held_out = bench.held_out(instrument, targets, start)
-    found = list(bench.recordings(instrument, Path(sounds), targets) if sounds else held_out)
+    if sounds and source["presets"]:
+        raise UsageError("Sounds and presets are two kinds of targets; give either --sounds or --presets.")
+    presets = targets.Presets(instrument, Path(source["presets"]), source["split"]) if source["presets"] else None
+    if presets:
+        found = presets.targets(count)
+    elif sounds:
+        found = targets.recordings(instrument, Path(sounds), count)
+    else:
+        found = targets.held_out(instrument, count, source["start"])
     with Display() as display:
-        rows = bench.run(instrument, found, arms, limit, seed, out, lambda row: display.line(row.line()), sounds)
+        rows = bench.run(
+            instrument,
+            list(found),
+            arms,
+            limit,
+            seed,
+            out,
+            lambda row: display.line(row.line()),
+            sounds,
+            presets,
+            not private,
+        )
     print(bench.table(rows))
 
 

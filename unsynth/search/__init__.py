@@ -3,41 +3,80 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from unsynth.base import Audio, Params, Search, Synth, UsageError
+from unsynth.base import Audio, NotFoundError, Params, Search, Synth, UsageError
+from unsynth.presets import Prior
+
+if TYPE_CHECKING:
+    from unsynth.search.library import Library
 
 
-def _random(synth: Synth, seed: int) -> Search:
+def own_presets() -> Library | None:
+    """The user's own presets, where there is an index of them."""
+    from unsynth.search import library
+
+    return library.Library.load(library.own()) if library.own().is_file() else None
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a search is made for, and what it may know of presets.
+
+    Args:
+        synth: what renders.
+        seed: of every draw.
+        prior: patches that are worth a render; those of the synth where None.
+        presets: gives the presets to start from, None where there are none.
+    """
+
+    synth: Synth
+    seed: int = 0
+    prior: Prior | None = None
+    presets: Callable[[], Library | None] = own_presets
+
+
+def _random(setting: Setting) -> Search:
     from unsynth.search.sample import Sample
 
-    return Sample(seed=seed)
+    return Sample(seed=setting.seed, prior=setting.prior)
 
 
-def _evolve(synth: Synth, seed: int) -> Search:
+def _presets(setting: Setting) -> Search:
+    """The nearest presets, all that the budget allows."""
+    from unsynth.search.known import Known
+
+    library = setting.presets()
+    if library is None:
+        raise NotFoundError("There is no index of your presets; `unsynth index presets FOLDER` makes one.")
+    return Known(library, count=None)
+
+
+def _evolve(setting: Setting) -> Search:
     from unsynth.search.evolve import Evolve
 
-    return Evolve(runs=1, sigma=0.25, seed=seed)
+    return Evolve(runs=1, sigma=0.25, seed=setting.seed)
 
 
-def _retrieve(synth: Synth, seed: int) -> Search:
+def _retrieve(setting: Setting) -> Search:
     from unsynth.search.index import best_index
     from unsynth.search.retrieve import Retrieve
 
-    return Retrieve(best_index(synth))
+    return Retrieve(best_index(setting.synth))
 
 
-def _start(synth: Synth, seed: int) -> Search:
-    """The user's own presets where there is an index of them, then what finds more starts."""
-    from unsynth.search import library
+def _start(setting: Setting) -> Search:
+    """Presets where there are some, each at the best of several notes, then what finds more starts."""
     from unsynth.search.chain import Chain
     from unsynth.search.known import Known
+    from unsynth.search.notes import Notes
 
-    more = _more(synth, seed)
-    own = library.own()
-    return Chain(Known(library.Library.load(own)), more) if own.is_file() else more
+    more, library = _more(setting), setting.presets()
+    return more if library is None else Chain(Known(library), Notes(), more)
 
 
-def _more(synth: Synth, seed: int) -> Search:
+def _more(setting: Setting) -> Search:
     """Search in the joint space where there is one of the synth, else retrieval, else the best of random patches.
 
     An index holds uniform patches; a prior is better than those.
@@ -47,71 +86,75 @@ def _more(synth: Synth, seed: int) -> Search:
     from unsynth.search.index import name_of
     from unsynth.search.sample import Sample
 
+    synth = setting.synth
     if installed(f"{synth.name}-space").is_file():
-        return _embedding(synth, seed, generations=24, steps=0)  # as good a start as with Adam, and twice as fast
+        return _embedding(setting, generations=24, steps=0)  # as good a start as with Adam, and twice as fast
     indexed = synth.name not in PRIORS and installed(name_of(synth)).is_file()
-    return _retrieve(synth, seed) if indexed else Sample(seed=seed, batch=32, until=0.75)
+    return _retrieve(setting) if indexed else Sample(seed=setting.seed, batch=32, until=0.75, prior=setting.prior)
 
 
-def _embedding(synth: Synth, seed: int, **options: int) -> Search:
+def _embedding(setting: Setting, **options: int) -> Search:
     from unsynth.checkpoint import installed
     from unsynth.search.embedding import Embedding, feature
     from unsynth.search.index import best_index, name_of
     from unsynth.space import best_space
 
-    space = best_space(synth)
+    synth, space = setting.synth, best_space(setting.synth)
     indexed = installed(name_of(synth, feature(space))).is_file()
-    return Embedding(space, best_index(synth, feature(space)) if indexed else None, seed=seed, **options)
+    index = best_index(synth, feature(space)) if indexed else None
+    return Embedding(space, index, seed=setting.seed, **options)
 
 
-def _drawn(kind: str) -> Callable[[Synth, int], Search]:
-    def made(synth: Synth, seed: int) -> Search:
+def _drawn(kind: str) -> Callable[[Setting], Search]:
+    def made(setting: Setting) -> Search:
         from unsynth.checkpoint import installed
         from unsynth.recipe import restored
         from unsynth.search.draw import Draw
 
-        return Draw(restored(installed(f"{synth.name}-{kind}"), synth), seed=seed)
+        return Draw(restored(installed(f"{setting.synth.name}-{kind}"), setting.synth), seed=setting.seed)
 
     return made
 
 
-def _chain(synth: Synth, seed: int) -> Search:
+def _chain(setting: Setting) -> Search:
     """Retrieval, then evolution of the nearest, then of those that lost, so that there are several answers."""
     from unsynth.search.chain import Chain
     from unsynth.search.diverse import Alternatives
     from unsynth.search.genetic import Genetic
 
-    return Chain(_start(synth, seed), Genetic(until=0.1, seed=seed), Alternatives(seed=seed))
+    seed = setting.seed
+    return Chain(_start(setting), Genetic(until=0.1, seed=seed), Alternatives(seed=seed))
 
 
-def _genetic(synth: Synth, seed: int) -> Search:
+def _genetic(setting: Setting) -> Search:
     from unsynth.search.genetic import Genetic
 
-    return Genetic(seed=seed)
+    return Genetic(seed=setting.seed)
 
 
-def _refine(synth: Synth, seed: int) -> Search:
+def _refine(setting: Setting) -> Search:
     """Retrieval, then CMA-ES from the nearest."""
     from unsynth.search.chain import Chain
     from unsynth.search.evolve import Evolve
 
-    return Chain(_start(synth, seed), Evolve(sigma=0.05, seed=seed))
+    return Chain(_start(setting), Evolve(sigma=0.05, seed=setting.seed))
 
 
-def _gradient(synth: Synth, seed: int) -> Search:
+def _gradient(setting: Setting) -> Search:
     from unsynth.search.chain import Chain
     from unsynth.search.gradient import Gradient
 
-    return Chain(_start(synth, seed), Gradient())
+    return Chain(_start(setting), Gradient())
 
 
 DRAWN = ("flow", "regression")  # methods that are an estimator's, the better first
-METHODS: dict[str, Callable[[Synth, int], Search]] = {
+METHODS: dict[str, Callable[[Setting], Search]] = {
     "chain": _chain,
     "embedding": _embedding,
     "flow": _drawn("flow"),
     "regression": _drawn("regression"),
     "retrieve": _retrieve,
+    "presets": _presets,
     "refine": _refine,
     "genetic": _genetic,
     "evolve": _evolve,
@@ -140,7 +183,7 @@ def guesses(name: str, synth: Synth, target: Audio, count: int, seed: int) -> Pa
     there = [kind for kind in kinds if installed(f"{synth.name}-{kind}").is_file()]
     if not there:
         raise UsageError(synth.lacks())
-    draw = _drawn(there[0])(synth, seed)
+    draw = _drawn(there[0])(Setting(synth, seed))
     assert isinstance(draw, Draw)
     return draw.params(target, count)
 
@@ -149,4 +192,4 @@ def method(name: str, synth: Synth, seed: int) -> Search:
     """The search called ``name``; UsageError where there is none."""
     if name not in METHODS:
         raise UsageError(f"There is no method {name!r}; choose one of: {', '.join(METHODS)}.")
-    return METHODS[name](synth, seed)
+    return METHODS[name](Setting(synth, seed))

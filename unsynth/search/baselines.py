@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from unsynth.base import Problem, Search, Solution
+from unsynth.presets import Prior
 from unsynth.search.sample import draws
 
 
@@ -23,13 +24,15 @@ class Restarts(Search):
         search: what is started.
         starts: how many patches it gets each time.
         seed: seed of the draws, which are of the synth's prior where it has one.
+        prior: what to draw from instead.
     """
 
-    def __init__(self, search: Search, starts: int = 4, seed: int = 0) -> None:
-        self.search, self.starts, self.seed = search, starts, seed
+    def __init__(self, search: Search, starts: int = 4, seed: int = 0, prior: Prior | None = None) -> None:
+        self.search, self.starts, self.seed, self.prior = search, starts, seed, prior
 
     def __call__(self, problem: Problem, start: Solution) -> Solution:
-        generator, draw = torch.Generator().manual_seed(self.seed), draws(problem.synth)
+        generator = torch.Generator().manual_seed(self.seed)
+        draw = self.prior or draws(problem.synth)
         while problem.left() > 0:
             params = draw(self.starts, generator)
             found = self.search(problem, Solution(params, problem.evaluate(params)))

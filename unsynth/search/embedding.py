@@ -79,8 +79,9 @@ class Embedding(Search):
             return problem.left() > self.until
 
         begun = Solution(params, judge(params))
-        categorical = torch.tensor([p.kind == "categorical" for p in problem.synth.spec.params])
-        evolved = Jade(categorical)(judge, begun.best(self.population), self.generations, generator, more)
+        evolved = Jade(problem.synth.spec.categorical)(
+            judge, begun.best(self.population), self.generations, generator, more
+        )
         polished = self._descend(point, evolved.best(self.polished).params, more) if self.steps else evolved.params[:0]
         found = torch.cat([evolved.params, polished]).unique(dim=0)
         return Solution(found, judge(found)).best(self.rendered).params

@@ -1,9 +1,10 @@
 """Evolution strategies over the real renderer: many CMA-ES runs in step, so that every generation is one batch.
 
-Sources: Hansen, "The CMA Evolution Strategy: A Tutorial", https://arxiv.org/abs/1604.00772; Ros & Hansen, "A Simple
-Modification in CMA-ES Achieving Linear Time and Space Complexity" (the diagonal variant),
-https://doi.org/10.1007/978-3-540-87700-4_30; successive halving between runs after Jamieson & Talwalkar,
-"Non-stochastic Best Arm Identification and Hyperparameter Optimization", https://arxiv.org/abs/1502.07943.
+Integers and choices are moved as such (:mod:`unsynth.search.mixed`). Sources: Hansen, "The CMA Evolution Strategy: A
+Tutorial", https://arxiv.org/abs/1604.00772; Ros & Hansen, "A Simple Modification in CMA-ES Achieving Linear Time and
+Space Complexity" (the diagonal variant), https://doi.org/10.1007/978-3-540-87700-4_30; successive halving between runs
+after Jamieson & Talwalkar, "Non-stochastic Best Arm Identification and Hyperparameter Optimization",
+https://arxiv.org/abs/1502.07943.
 """
 
 from __future__ import annotations
@@ -15,21 +16,18 @@ import numpy as np
 import torch
 
 from unsynth.base import Params, Problem, Search, Solution
+from unsynth.params import ParamSpec
+from unsynth.search.mixed import Mixed
 
 Covariance = Literal["diagonal", "full"]
+Strategy = cmaes.SepCMA | cmaes.CMA | Mixed
 
 
 class Run:
     """One evolution strategy, started from one patch, that remembers the best it has seen."""
 
-    def __init__(
-        self, start: Params, distance: float, sigma: float, population: int, covariance: Covariance, seed: int
-    ) -> None:
-        bounds = np.tile([0.0, 1.0], (len(start), 1))
-        kind = cmaes.SepCMA if covariance == "diagonal" else cmaes.CMA
-        self.strategy = kind(
-            start.double().numpy(), sigma, bounds=bounds, n_max_resampling=1, seed=seed, population_size=population
-        )
+    def __init__(self, strategy: Strategy, start: Params, distance: float) -> None:
+        self.strategy = strategy
         self.best, self.distance = start, distance
         self.asked: list[np.ndarray] = []
 
@@ -57,7 +55,7 @@ class Evolve(Search):
         population: candidates per generation of one run.
         runs: how many of the best starts to follow; a uniformly random patch where there is no start.
         halvings: how often the worse half of the runs is dropped, at equal shares of the budget that is left.
-        covariance: ``diagonal`` (SepCMA) or ``full``.
+        covariance: ``diagonal`` (SepCMA) or ``full``; full anyway where parameters are integers or choices.
         seed: seed of every run.
     """
 
@@ -75,7 +73,7 @@ class Evolve(Search):
         self.halvings, self.seed = halvings, seed
 
     def __call__(self, problem: Problem, start: Solution) -> Solution:
-        runs = self._begin(problem, start)
+        spec, runs = problem.synth.spec, self._begin(problem, start)
         began, found, restarts = problem.left(), list(runs), 0
         for rung in range(self.halvings + 1):
             until = began * (1 - (rung + 1) / (self.halvings + 1))
@@ -84,7 +82,7 @@ class Evolve(Search):
                 for i, run in enumerate(runs):
                     if run.converged:
                         restarts += 1
-                        runs[i] = self._run(run.best, run.distance, self.seed + 1000 + restarts)
+                        runs[i] = self._run(spec, run.best, run.distance, self.seed + 1000 + restarts)
                         found.append(runs[i])
             runs = sorted(runs, key=lambda run: run.distance)[: max(1, len(runs) // 2)]
         refined = Solution(torch.stack([r.best for r in found]), torch.tensor([r.distance for r in found]))
@@ -97,10 +95,16 @@ class Evolve(Search):
             start = Solution(params, torch.full((1,), float("inf")))
         chosen = start.best(self.runs)
         pairs = zip(chosen.params, chosen.distances.tolist(), strict=True)
-        return [self._run(p, d, self.seed + i) for i, (p, d) in enumerate(pairs)]
+        return [self._run(problem.synth.spec, p, d, self.seed + i) for i, (p, d) in enumerate(pairs)]
 
-    def _run(self, params: Params, distance: float, seed: int) -> Run:
-        return Run(params, distance, self.sigma, self.population, self.covariance, seed)
+    def _run(self, spec: ParamSpec, params: Params, distance: float, seed: int) -> Run:
+        mean, size = params.double().numpy(), self.population
+        if (spec.steps > 0).any():
+            return Run(Mixed(spec, mean, self.sigma, size, seed), params, distance)
+        kind = cmaes.SepCMA if self.covariance == "diagonal" else cmaes.CMA
+        bounds = np.tile([0.0, 1.0], (len(mean), 1))
+        strategy = kind(mean, self.sigma, bounds=bounds, n_max_resampling=1, seed=seed, population_size=size)
+        return Run(strategy, params, distance)
 
     @staticmethod
     def _step(problem: Problem, runs: list[Run]) -> None:

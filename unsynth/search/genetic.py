@@ -21,6 +21,8 @@ from unsynth.params import ParamSpec
 Lines = Int64[Tensor, " batch"]  # which line each child belongs to
 Modules = Int64[Tensor, " param"]  # which module each parameter belongs to
 
+AGAIN = 4  # times that a child which was rendered before is mutated once more
+
 
 class Genetic(Search):
     """Lines of descent with sparse mutations, which exchange modules and are halved until one is left.
@@ -52,11 +54,12 @@ class Genetic(Search):
         self.until, self.seed = until, seed
 
     def __call__(self, problem: Problem, start: Solution) -> Solution:
-        generator = torch.Generator().manual_seed(self.seed)
+        generator, spec = torch.Generator().manual_seed(self.seed), problem.synth.spec
         if len(start.params) == 0:
-            params = torch.rand(self.lines, len(problem.synth.spec), generator=generator)
+            params = torch.rand(self.lines, len(spec), generator=generator)
             start = Solution(params, problem.evaluate(params))
-        modules = modules_of(problem.synth.spec)
+        start = Solution(spec.snap(start.params), start.distances)
+        modules, seen = modules_of(spec), set(_bytes(start.params))
         found, lines, began, born = start, start.best(self.lines), problem.left(), 0
         while problem.left() > self.until:
             used = (began - problem.left()) / (began - self.until)
@@ -64,10 +67,23 @@ class Genetic(Search):
                 found, lines = found.join(lines), lines.best(self._followed(used))
             which = (born + torch.arange(self.children)) % len(lines.params)
             children = self._cross(lines.params, which, modules, generator)
-            children = mutate(children, self.moved, self.step * self.cooled**used, generator)
+            children = self._fresh(children, spec, self.step * self.cooled**used, seen, generator)
             lines = survivors(lines, Solution(children, problem.evaluate(children)), which)
             born += self.children
         return found.join(lines).best(problem.keep)
+
+    def _fresh(
+        self, children: Params, spec: ParamSpec, step: float, seen: set[bytes], generator: torch.Generator
+    ) -> Params:
+        """Mutations of ``children``, those that were rendered before mutated again; ``seen`` then has them all."""
+        children = mutate(children, spec, self.moved, step, generator)
+        for _ in range(AGAIN):
+            repeated = torch.tensor([row in seen for row in _bytes(children)])
+            if not repeated.any():
+                break
+            children[repeated] = mutate(children[repeated], spec, self.moved, step, generator)
+        seen.update(_bytes(children))
+        return children
 
     def _followed(self, used: float) -> int:
         """How many lines are left when a share of the budget is used: halved as often as it takes to end with one."""
@@ -81,8 +97,11 @@ class Genetic(Search):
         return torch.where(crossed & (modules == module), given, kept)
 
 
-def mutate(params: Params, moved: float, step: float, generator: torch.Generator) -> Params:
-    """Sparse mutations of each row; ``moved`` and ``step`` as of :class:`Genetic`."""
+def mutate(params: Params, spec: ParamSpec, moved: float, step: float, generator: torch.Generator) -> Params:
+    """Sparse mutations of each row; ``moved`` and ``step`` as of :class:`Genetic`.
+
+    An integer moves by one at least, and a choice becomes any other one. The middle of their steps is what comes back.
+    """
     count, width = params.shape
 
     def spread() -> Float[Tensor, "batch 1"]:
@@ -91,7 +110,28 @@ def mutate(params: Params, moved: float, step: float, generator: torch.Generator
     chosen: Bool[Tensor, "batch param"] = torch.rand(count, width, generator=generator) < moved * spread()
     chosen[torch.arange(count), torch.randint(width, (count,), generator=generator)] = True
     moves = step * spread() * torch.randn(count, width, generator=generator)
-    return reflect(params + chosen * moves)
+    mutants = torch.where(spec.steps > 0, _stepped(params, spec, moves), reflect(params + moves))
+    if spec.categorical.any():
+        mutants = torch.where(spec.categorical, _other(params, spec, generator), mutants)
+    return torch.where(chosen, mutants, params)
+
+
+def _stepped(params: Params, spec: ParamSpec, moves: Params) -> Params:
+    """Integers moved by one value at least; the other way where the edge would fold a move back to where it began."""
+    moves = (moves.sign() * moves.abs().maximum(spec.steps)).clamp(-1 / 2, 1 / 2)
+    there, back = (spec.snap(reflect(params + way)) for way in (moves, -moves))
+    return torch.where(there == spec.snap(params), back, there)
+
+
+def _other(params: Params, spec: ParamSpec, generator: torch.Generator) -> Params:
+    """Each choice replaced by any other one, all equally likely."""
+    others = (1 / spec.steps).round() - 1
+    turn = 1 + (torch.rand(params.shape, generator=generator) * others).floor().minimum(others - 1)
+    return spec.snap((params + turn * spec.steps).remainder(1))
+
+
+def _bytes(params: Params) -> list[bytes]:
+    return [row.tobytes() for row in params.numpy()]
 
 
 def modules_of(spec: ParamSpec) -> Modules:

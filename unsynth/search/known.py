@@ -14,15 +14,15 @@ class Known(Search):
 
     Args:
         library: the user's presets; those of another version of the synth are left out.
-        count: how many of the nearest are rendered and measured.
+        count: how many of the nearest are rendered and measured; None for all that the budget allows.
     """
 
-    def __init__(self, library: Library, count: int = 64) -> None:
+    def __init__(self, library: Library, count: int | None = 64) -> None:
         self.library, self.count = library, count
 
     def __call__(self, problem: Problem, start: Solution) -> Solution:
         synth = problem.synth
-        near = self.library.nearest(problem.target, self.count, synth.name)
+        near = self.library.nearest(problem.target, self.count or len(self.library), synth.name)
         params = _params([one for one in near if one.spec == synth.spec.hash], synth)
         return start.join(Solution(params, problem.evaluate(params))).best(problem.keep)
 

@@ -16,14 +16,22 @@ class Sample(Search):
         seed: seed of the draws.
         batch: how many are drawn at a time.
         until: fraction of the problem's budget to leave for later stages.
+        prior: what to draw from instead.
     """
 
-    def __init__(self, count: int | None = None, seed: int = 0, batch: int = 256, until: float = 0.0) -> None:
-        self.count, self.seed, self.batch, self.until = count, seed, batch, until
+    def __init__(
+        self,
+        count: int | None = None,
+        seed: int = 0,
+        batch: int = 256,
+        until: float = 0.0,
+        prior: Prior | None = None,
+    ) -> None:
+        self.count, self.seed, self.batch, self.until, self.prior = count, seed, batch, until, prior
 
     def __call__(self, problem: Problem, start: Solution) -> Solution:
         generator = torch.Generator().manual_seed(self.seed)
-        draw, drawn = draws(problem.synth), 0
+        draw, drawn = self.prior or draws(problem.synth), 0
         while problem.left() > self.until and (self.count is None or drawn < self.count):
             size = self.batch if self.count is None else min(self.batch, self.count - drawn)
             params = draw(size, generator)

@@ -27,5 +27,6 @@ class Vary(Search):
         if len(start.params) == 0:
             params = draws(problem.synth)(1, generator)
             start = Solution(params, problem.evaluate(params))
-        params = mutate(start.best(1).params.repeat(self.count, 1), self.moved, self.step, generator)
+        best = start.best(1).params.repeat(self.count, 1)
+        params = mutate(best, problem.synth.spec, self.moved, self.step, generator)
         return start.join(Solution(params, problem.evaluate(params))).best(problem.keep)

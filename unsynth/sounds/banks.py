@@ -11,8 +11,9 @@ import torch
 
 from unsynth.base import Params, PatchError, UnsynthError, UsageError
 from unsynth.params import ParamSpec
-from unsynth.presets import NOTES, saved
+from unsynth.presets import NOTES, Prior, saved
 from unsynth.sounds.source import SPLITS, Split
+from unsynth.synths.variation import near
 
 FEWEST = 3  # banks: one for each split
 HELD_OUT = 0.1  # share of the banks that is for testing, and again for validation
@@ -57,6 +58,11 @@ def read(folder: Path, spec: ParamSpec) -> Banks:
     }
     every: dict[Split, Params] = {part: torch.cat([found[d][1] for d in digests[part]]) for part in SPLITS}
     return Banks(different(every, [spec.index(name) for name in NOTES[spec.synth]]), files, left_out)
+
+
+def around(patches: Params, spec: ParamSpec) -> Prior:
+    """Cross-overs and moves of ``patches``, with other notes."""
+    return lambda count, generator: near(patches, count, spec, NOTES[spec.synth], generator)
 
 
 def _patches(path: Path, synth: str) -> Params:

@@ -13,7 +13,6 @@ from unsynth.presets import INVENTED, NOTES, Prior
 from unsynth.sounds import banks
 from unsynth.sounds.ids import params_of
 from unsynth.sounds.source import SPLITS, Source, Split, ids_of
-from unsynth.synths.variation import near
 
 TOGETHER = 64  # neighbouring ids whose patches are drawn at once; a block of ids that share a split has a multiple
 SPREAD = 0x9E3779B1  # odd, so that seeds differ in all bits
@@ -53,11 +52,7 @@ class Live(Source):
         found = banks.read(Path(folder), spec)
         self.left_out = found.left_out
         self.facts |= {"banks": found.files, "left_out": sorted(found.left_out)}
-
-        def around(patches: Params) -> Prior:
-            return lambda count, generator: near(patches, count, spec, NOTES[name], generator)
-
-        return {split: around(patches) for split, patches in found.patches.items()}
+        return {split: banks.around(patches, spec) for split, patches in found.patches.items()}
 
     def params(self, split: Split, ids: SoundIds) -> Params:
         """The patches of ids, on their device."""

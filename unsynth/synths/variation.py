@@ -49,8 +49,8 @@ def near(
     moves = torch.rand(params.shape, generator=generator) < moved * shares
     nearby = 1 - ((params + step * sizes * torch.randn(params.shape, generator=generator)).remainder(2) - 1).abs()
     anew = torch.rand(params.shape, generator=generator)
-    chosen = torch.tensor([param.kind == "categorical" for param in spec.params])
-    return with_notes(torch.where(moves, torch.where(chosen, anew, nearby), params), spec, note, generator)
+    changed = torch.where(moves, torch.where(spec.categorical, anew, nearby), params)
+    return with_notes(changed, spec, note, generator)
 
 
 def with_notes(params: Patches, spec: ParamSpec, note: Note, generator: torch.Generator) -> Patches:
