@@ -14,12 +14,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from unsynth import __version__, audio, distances
+from unsynth import __version__, audio, crew, distances
 from unsynth.base import Audio, Budget, Params, Problem, Search, Solution, Synth, UsageError
 from unsynth.native import torch_on_one_thread
 from unsynth.search import METHODS
@@ -48,6 +49,22 @@ class Target:
     sound: Audio
     params: Params | None = None
     noise: int = 0
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One arm to run on one target."""
+
+    target: Target
+    arm: str
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What tells it from other trials: arm, family and name."""
+        return self.arm, self.target.family, self.target.name
+
+    def told(self) -> str:
+        return f"{self.arm} on {self.target.name}"
 
 
 @dataclass(frozen=True)
@@ -143,13 +160,22 @@ def run(
     out: Path,
     on_row: Callable[[Row], None] = lambda row: None,
     sounds: str = "",
+    who: crew.Crew | None = None,
 ) -> list[Row]:
     """Every arm on every target; rows are appended to ``out`` as they come, and those already there are kept.
 
-    ``sounds`` is the folder that the targets are from, where they are from one: a report finds them there.
+    In the end they are in the order of ``targets``, and of ``arms`` for each, after those of other targets and arms.
+
+    Args:
+        synth, targets, arms, budget, seed: what is compared.
+        out: file of the results.
+        on_row: gets each new row.
+        sounds: the folder that the targets are from, where they are from one: a report finds them there.
+        who: solves; this process where None.
 
     Raises:
         UsageError: ``out`` has results that were made in another way.
+        WorkerError: nobody can do the work.
     """
     header: dict[str, object] = {
         "budget": asdict(budget),
@@ -164,17 +190,34 @@ def run(
     header["command"] = " ".join(["unsynth", *sys.argv[1:]])
     rows = _resume(out, header)
     done = {(row.arm, *row.key) for row in rows}
+    plan = [Trial(target, arm) for target in targets for arm in arms if arm != ORACLE or target.params is not None]
+    todo = [trial for trial in plan if trial.key not in done]
     with out.open("a") as file:
-        for target in targets:
-            for arm in arms:
-                if (arm, target.family, target.name) in done or (arm == ORACLE and target.params is None):
-                    continue
-                row = solve(synth, target, arm, budget, seed)
-                file.write(json.dumps(asdict(row)) + "\n")
-                file.flush()
-                rows.append(row)
-                on_row(row)
-    return rows
+        each = partial(_solved, synth=synth, budget=budget, seed=seed)
+        for _, row in crew.share(each, todo, who or crew.Alone(), name=Trial.told):
+            file.write(_line_of(row))
+            file.flush()
+            rows.append(row)
+            on_row(row)
+    return _in_order(rows, [trial.key for trial in plan], out)
+
+
+def _solved(trial: Trial, synth: Synth, budget: Budget, seed: int) -> Row:
+    return solve(synth, trial.target, trial.arm, budget, seed)
+
+
+def _in_order(rows: list[Row], plan: list[tuple[str, str, str]], out: Path) -> list[Row]:
+    """``rows`` as they are planned, those that are not planned first; in the file too."""
+    place = {key: number for number, key in enumerate(plan)}
+    ordered = sorted(rows, key=lambda row: place.get((row.arm, *row.key), -1))
+    if ordered != rows:
+        header = out.read_text().partition("\n")[0]
+        audio.write_text(out, "".join([f"{header}\n", *map(_line_of, ordered)]))
+    return ordered
+
+
+def _line_of(row: Row) -> str:
+    return json.dumps(asdict(row)) + "\n"
 
 
 def machine() -> dict[str, str | int]:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from unsynth.commands.calibrate import calibrate
 from unsynth.commands.match import SECONDS
 from unsynth.errors import NotFoundError, OutputError, UsageError
+
+if TYPE_CHECKING:
+    from unsynth.base import Budget
+    from unsynth.crew import Crew
 
 RESULTS, CALIBRATION = "results/evaluate.jsonl", "results/calibration.json"
 TARGETS = 32
@@ -24,6 +28,8 @@ def evaluate_methods(
     budget: float | None = None,
     renders: int | None = None,
     seed: int = 0,
+    workers: int = 1,
+    ray: str = "",
     out: str = "",
     report: str = "",
     calibration: bool = False,
@@ -47,6 +53,8 @@ def evaluate_methods(
         budget: seconds for each target and arm (10, or no limit where renders are given).
         renders: sounds to render for each target and arm at most.
         seed: seed of every search.
+        workers: processes on this machine that share the searches, each with its part of the cores.
+        ray: spread the searches over a Ray cluster instead: auto, or its HOST:PORT (docs/scaling.md).
         out: file of results; results/evaluate.jsonl, or results/calibration.json, if not given.
         report: folder for report.html, as `unsynth report` makes it; a calibration has a page beside its file anyway.
         calibration: check a model's draws for held-out sounds instead, as JSON and as a page with plots.
@@ -56,6 +64,12 @@ def evaluate_methods(
         guidance: for a calibration, that of a flow: 1 is what it has learned; as in searches if not given.
         raw: for a calibration, take patches that sound the same for different.
     """
+    from unsynth import crew
+    from unsynth.base import Budget
+
+    who = crew.of(workers, ray)
+    if calibration and not who.alone:
+        raise UsageError("A calibration is made by one process; leave --workers and --ray away.")
     if calibration:
         options = {"targets": targets, "start": start, "draws": draws, "seed": seed, "raw": raw}
         return _calibrate(synth, model, guidance, sounds, Path(out or CALIBRATION), options)
@@ -65,7 +79,8 @@ def evaluate_methods(
         _packages()
         _make_folder(Path(report))
     out, targets = out or RESULTS, TARGETS if targets is None else targets
-    _compare(synth, sounds, arms.split(","), targets, start, budget, renders, seed, Path(out))
+    limit = Budget(SECONDS if budget is None and renders is None else budget, renders)
+    _compare(synth, sounds, arms.split(","), targets, start, limit, seed, Path(out), who)
     if report:
         report_results(out, synth=synth, sounds=sounds, out=str(Path(report) / "report.html"))
 
@@ -88,23 +103,21 @@ def _compare(
     arms: list[str],
     targets: int,
     start: int,
-    budget: float | None,
-    renders: int | None,
+    limit: Budget,
     seed: int,
     out: Path,
+    who: Crew,
 ) -> None:
     """Every arm on every target, each told as it comes, and the table of them."""
     from unsynth import evaluate as bench
-    from unsynth.base import Budget
     from unsynth.commands.display import Display
     from unsynth.synths import synth as synth_of
 
     instrument = synth_of(synth)
-    limit = Budget(SECONDS if budget is None and renders is None else budget, renders)
     held_out = bench.held_out(instrument, targets, start)
     found = list(bench.recordings(instrument, Path(sounds), targets) if sounds else held_out)
     with Display() as display:
-        rows = bench.run(instrument, found, arms, limit, seed, out, lambda row: display.line(row.line()), sounds)
+        rows = bench.run(instrument, found, arms, limit, seed, out, lambda row: display.line(row.line()), sounds, who)
     print(bench.table(rows))
 
 
