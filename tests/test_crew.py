@@ -25,7 +25,7 @@ from unsynth.sounds.shard_building import build
 from unsynth.synths import synth
 
 VOICE = synth("voice")
-TASK = batch.Task("voice", "chain", Budget(renders=8), 2, 0, "cpu")
+TASK = batch.Task("voice", "random", Budget(renders=2), 1, 0, "cpu")
 
 
 def kill(who):
@@ -157,7 +157,7 @@ def test_match_with_workers_that_are_killed(serial, tmp_path):
         outcomes.append(outcome)
     assert killed >= 2
     assert sorted(outcome.target for outcome in outcomes) == sorted(sounds)
-    assert [Path(one.target).name for one in outcomes if one.error] == ["silent.wav"]
+    assert ["silent.wav" in str(one.error) for one in outcomes if one.error] == [True], outcomes
     assert patches(tmp_path) == patches(expected)
     assert (tmp_path / "summary.csv").read_text().count("kick") >= 2
 
@@ -167,7 +167,7 @@ def test_match_goes_on_with_workers(capsys, tmp_path):
     words = ["match", folder / "y", "--out", tmp_path / "out", "--renders", 2, "--candidates", 1, "--json"]
     code, out, _ = run(capsys, *words[:1], folder / "y" / "one.wav", *words[2:])
     assert code == 0
-    code, out, err = run(capsys, *words, "--workers", 2)
+    code, out, _ = run(capsys, *words, "--workers", 2)
     assert code == 0
     resumed = {Path(told["target"]).stem: told["resumed"] for told in map(json.loads, out.splitlines())}
     assert resumed == {"kick": False, "one": True, "two": False, "three": False}

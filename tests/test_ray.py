@@ -71,7 +71,7 @@ def test_match_with_workers_that_are_killed(serial, nodes, who, tmp_path):  # no
         outcomes.append(outcome)
     assert killed >= 1
     assert sorted(outcome.target for outcome in outcomes) == sorted(sounds)
-    assert [Path(one.target).name for one in outcomes if one.error] == ["silent.wav"]
+    assert ["silent.wav" in str(one.error) for one in outcomes if one.error] == [True], outcomes
     assert patches(tmp_path) == patches(expected)
 
 
@@ -88,10 +88,10 @@ def test_shards_with_workers_that_are_killed(nodes, who, tmp_path):
 
 def test_an_index_and_an_evaluation(who, tmp_path):
     small = {"dim": 16, "fitted_on": 96, "chunk": 16}
-    targets, rows = list(evaluate.held_out(VOICE, 2, start=100_000)), {}
+    targets, rows, arms = list(evaluate.held_out(VOICE, 2, start=100_000)), {}, ["random", "mean"]
     for name, by in (("alone", None), ("shared", who)):
         index.build(tmp_path / name, VOICE, 400, **small, who=by)
-        found = evaluate.run(VOICE, targets, ["random", "mean"], Budget(renders=5), 0, tmp_path / f"{name}.jsonl", who=by)
+        found = evaluate.run(VOICE, targets, arms, Budget(renders=5), 0, tmp_path / f"{name}.jsonl", who=by)
         rows[name] = [{**vars(row), "seconds": 0} for row in found]
     assert (tmp_path / "alone").read_bytes() == (tmp_path / "shared").read_bytes()
     assert rows["alone"] == rows["shared"]

@@ -16,7 +16,9 @@ KEYS = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 OCTAVE_OF_0 = -1  # MIDI note 0 is C-1, 60 is C4
 
 
-def build_index(*, synth: str = "voice", by: str = "summary", count: int = 1_000_000, workers: int = 1, ray: str = "", out: str = "") -> None:
+def build_index(
+    *, synth: str = "voice", by: str = "summary", count: int = 1_000_000, workers: int = 1, ray: str = "", out: str = ""
+) -> None:
     """Build an index of sounds of a synth for searches to start from.
 
     Run it again to go on where it stopped. Where OUT is not given, searches use the new index from then on. With more

@@ -7,7 +7,6 @@ import os
 import pickle
 import socket
 from collections.abc import Callable, Collection
-from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -91,11 +90,13 @@ def _require_reachable(address: str) -> None:
     try:
         socket.create_connection((host, int(port)), PATIENCE).close()
     except (OSError, OverflowError) as error:
-        raise WorkerError(f"Nothing answers at {address} ({error}); `ray start --head` starts a Ray cluster.") from error
+        raise WorkerError(
+            f"Nothing answers at {address} ({error}); `ray start --head` starts a Ray cluster."
+        ) from error
 
 
 def _work() -> Callable[..., tuple[bytes, str, str]]:
-    """What a task does. A function within a function: Ray sends its code, so that a machine without unsynth can say so."""
+    """What a task does: a function within one, of which Ray sends the code, so that it runs without unsynth too."""
 
     def work(job: tuple[str, dict[str, str], str, bytes], item: bytes) -> tuple[bytes, str, str]:
         import os
