@@ -9,6 +9,7 @@ ROWS = (
     "params",
     "base audio distributed",
     "synths frontends distances",
+    "crew",
     "sounds encoders presets optimizers checkpoint",
     "recipe",
     "space",

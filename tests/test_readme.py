@@ -47,6 +47,10 @@ def there(program, first, *rest):
     if program == "python":
         path = ROOT / (rest[0].replace(".", "/") if first == "-m" else first)
         return path.is_file() or path.with_suffix(".py").is_file() or (path / "__main__.py").is_file()
+    if program == "ray":
+        scripts = pytest.importorskip("ray.scripts.scripts", reason="needs Ray: pip install 'unsynth[ray]'")
+        options = {option for param in scripts.cli.commands[first].params for option in param.opts}
+        return {word for word in rest if word.startswith("--")} <= options
     return program == ".venv/bin/pre-commit"
 
 

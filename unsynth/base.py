@@ -43,6 +43,9 @@ from unsynth.errors import (
 from unsynth.errors import (
     UsageError as UsageError,
 )
+from unsynth.errors import (
+    WorkerError as WorkerError,
+)
 from unsynth.params import ParamSpec
 
 SoundIds = Int64[Tensor, " batch"]

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import math
 import os
+import platform
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from unsynth import __version__, audio
+from unsynth import __version__, audio, crew
 from unsynth.base import Budget, OutputError, Problem, UnsynthError, UsageError
 from unsynth.match import Match, match
 from unsynth.report import index
@@ -28,6 +30,7 @@ OVERVIEWS = {
 """Files about all results: how those of ours begin, and what makes them."""
 
 Json = dict[str, Any]
+OnProgress = Callable[[str, Problem], None]
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,15 @@ class Outcome:
         return f"{self.target}: {scores}; {'done before' if self.resumed else spent}; {report}"
 
 
+@dataclass(frozen=True)
+class Errand:
+    """One sound to match and the folder for what is found; or what is wrong with it."""
+
+    sound: str
+    folder: Path
+    error: UnsynthError | None = None
+
+
 def targets(paths: Iterable[str]) -> dict[str, UnsynthError | None]:
     """The sounds that ``paths`` name, each once, with the error of those that name none."""
     found: dict[str, UnsynthError | None] = {}
@@ -81,7 +93,11 @@ def targets(paths: Iterable[str]) -> dict[str, UnsynthError | None]:
 
 
 def run(
-    sounds: dict[str, UnsynthError | None], out: Path, task: Task, on_progress: Callable[[str, Problem], None]
+    sounds: dict[str, UnsynthError | None],
+    out: Path,
+    task: Task,
+    on_progress: OnProgress = lambda sound, problem: None,
+    who: crew.Crew | None = None,
 ) -> Iterator[Outcome]:
     """Match each of ``sounds`` into its own folder below ``out``; after Ctrl-C the best so far comes as the last.
 
@@ -90,36 +106,78 @@ def run(
     A sound is done when its folder says that the same file (path, size, time of change) was matched by this version
     with the same task, the device apart. Sounds of one name get folders of their own: ``kick``, ``kick-2``, ...
 
+    Args:
+        sounds: paths, or errors in place of those that name nothing.
+        out: folder of the results.
+        task: how to match.
+        on_progress: called after every step of a search, where this process does it.
+        who: does the work; this process, in the order of ``sounds``, where None. With others, outcomes come in any
+            order, and after Ctrl-C (KeyboardInterrupt) only what is done is kept.
+
     Raises:
         UsageError: ``task`` makes no sense.
         OutputError: ``out`` cannot be made, or an overview cannot be written.
+        WorkerError: nobody can do the work.
     """
     _make(out)
-    failed: list[Outcome] = []
-    for number, (sound, error) in enumerate(sounds.items(), start=1):
-        outcome = Outcome(sound, {}, error) if error else _outcome(Path(sound), out, task, on_progress)
-        failed += [outcome] if outcome.error else []
-        stopped = outcome.result.get("interrupted", False)
-        if stopped or number == len(sounds):
-            _overview(out, failed)
-        yield outcome
-        if stopped:
-            return
-
-
-def _outcome(sound: Path, out: Path, task: Task, on_progress: Callable[[str, Problem], None]) -> Outcome:
+    who = who or crew.Alone()
+    each = partial(_outcome, task=task, on_progress=on_progress if who.alone else None)
+    failed, order = list[Outcome](), list(sounds)
     try:
-        folder, job = _folder(out, sound), _job(sound, task)
-        done = _record(folder)
+        outcomes = crew.share(each, _errands(sounds, out), who, name=_sound, given_up=_given_up)
+        for number, (_, outcome) in enumerate(outcomes, start=1):
+            if outcome.error:
+                failed = sorted([*failed, outcome], key=lambda one: order.index(one.target))
+            stopped = outcome.result.get("interrupted", False)
+            if stopped or number == len(sounds):
+                _overview(out, failed)
+            yield outcome
+            if stopped:
+                return
+    except KeyboardInterrupt:
+        _overview(out, failed)
+        raise
+
+
+def _errands(sounds: dict[str, UnsynthError | None], out: Path) -> Iterator[Errand]:
+    """A folder for each sound: ``out/stem``, or ``out/stem-2``, ... where that is another's."""
+    taken: set[Path] = set()
+    for sound, error in sounds.items():
+        errand = Errand(sound, out if error else _folder(out, Path(sound), taken), error)
+        taken.add(errand.folder)
+        yield errand
+
+
+def _sound(errand: Errand) -> str:
+    return errand.sound
+
+
+def _given_up(errand: Errand, error: UnsynthError) -> Outcome:
+    return Outcome(errand.sound, {}, error)
+
+
+def _outcome(errand: Errand, task: Task, on_progress: OnProgress | None) -> Outcome:
+    if errand.error:
+        return Outcome(errand.sound, {}, errand.error)
+    sound, folder = Path(errand.sound), errand.folder
+    try:
+        job, done = _job(sound, task), _record(folder)
         promised = [*PROMISED, *[HEARD] * job["heard"]]
         if done.get("job") == job and done.get("result") and all((folder / name).is_file() for name in promised):
             return Outcome(str(sound), done["result"], resumed=True)
-        found = match(sound, **vars(task), on_progress=lambda problem: on_progress(str(sound), problem))
+        _require_seen(folder.parent)
+        found = match(sound, **vars(task), on_progress=on_progress and partial(on_progress, str(sound)))
         return Outcome(str(sound), _save(found, folder, job))
     except UsageError:
         raise
     except UnsynthError as error:
         return Outcome(str(sound), {}, error)
+
+
+def _require_seen(out: Path) -> None:
+    """OutputError where this machine does not see what another has made."""
+    if not out.is_dir():
+        raise OutputError(f"{platform.node()} does not see {out}; name a folder that all machines see as --out.")
 
 
 def _overview(out: Path, failed: list[Outcome]) -> None:
@@ -155,11 +213,11 @@ def _job(sound: Path, task: Task) -> Json:
     return {**source, **asked, "spec": synth.spec.hash, "heard": not synth.lacks(), "version": __version__}
 
 
-def _folder(out: Path, sound: Path) -> Path:
-    """``out/stem``, or ``out/stem-2``, ... where that holds anything that is not from ``sound``."""
+def _folder(out: Path, sound: Path, taken: set[Path]) -> Path:
+    """``out/stem``, or ``out/stem-2``, ... where that is taken or holds anything that is not from ``sound``."""
     stem = sound.stem.strip(". ") or "sound"
-    names = (stem if n == 1 else f"{stem}-{n}" for n in count(1))
-    return next(out / name for name in names if _is_free(out / name, str(sound.resolve())))
+    names = (out / (stem if n == 1 else f"{stem}-{n}") for n in count(1))
+    return next(name for name in names if name not in taken and _is_free(name, str(sound.resolve())))
 
 
 def _is_free(folder: Path, sound: str) -> bool:
@@ -184,7 +242,7 @@ def _save(found: Match, folder: Path, job: Json) -> Json:
     _make(folder)
     audio.write_text(folder / RECORD, json.dumps({"job": job, "result": None}))
     with suppress(OSError):
-        for old in (*folder.glob("candidate-*"), *folder.glob("match.*")):
+        for old in (*folder.glob("candidate-*"), *folder.glob("match.*"), *folder.glob(".*.part")):
             old.unlink()
     try:
         found.save(folder)

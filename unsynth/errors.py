@@ -63,3 +63,9 @@ class ContractError(UnsynthError):
     """A synth that does not do what every synth must (`unsynth synths check`)."""
 
     exit_code = 10
+
+
+class WorkerError(UnsynthError):
+    """Worker processes or a Ray cluster that cannot be used, or are gone again and again under one item."""
+
+    exit_code = 11

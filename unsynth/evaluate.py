@@ -14,12 +14,13 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from unsynth import __version__, audio, distances
+from unsynth import __version__, audio, crew, distances
 from unsynth.base import Audio, Budget, Params, Problem, Search, Solution, Synth, UsageError
 from unsynth.native import torch_on_one_thread
 from unsynth.params import ParamSpec
@@ -39,6 +40,22 @@ ARMS: dict[str, Callable[[Setting], Search]] = {  # besides the oracle, which do
     "gradient-scratch": lambda setting: Restarts(Gradient(), seed=setting.seed, prior=setting.prior),
     **METHODS,
 }
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One arm to run on one target."""
+
+    target: Target
+    arm: str
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What tells it from other trials: arm, family and name."""
+        return self.arm, self.target.family, self.target.name
+
+    def told(self) -> str:
+        return f"{self.arm} on {self.target.name}"
 
 
 @dataclass(frozen=True)
@@ -121,8 +138,11 @@ def run(
     sounds: str = "",
     presets: Presets | None = None,
     patches: bool = True,
+    who: crew.Crew | None = None,
 ) -> list[Row]:
     """Every arm on every target; rows are appended to ``out`` as they come, and those already there are kept.
+
+    In the end they are in the order of ``targets``, and of ``arms`` for each, after those of other targets and arms.
 
     Args:
         synth: what searches play.
@@ -135,13 +155,12 @@ def run(
         sounds: the folder that the targets are from, where they are from one: a report finds them there.
         presets: what the targets are of, where they are presets, and what searches may know.
         patches: whether to write what was found; not where somebody else's presets should stay private.
+        who: solves; this process where None.
 
     Raises:
         UsageError: ``out`` has results that were made in another way.
+        WorkerError: nobody can do the work.
     """
-    setting = Setting(synth, seed)
-    if presets:
-        setting = Setting(synth, seed, presets.prior, lambda: presets.library)
     header: dict[str, object] = {
         "budget": asdict(budget),
         "seed": seed,
@@ -156,18 +175,38 @@ def run(
     header["command"] = " ".join(["unsynth", *sys.argv[1:]])
     rows = _resume(out, header)
     done = {(row.arm, *row.key) for row in rows}
+    plan = [Trial(target, arm) for target in targets for arm in arms if arm != ORACLE or target.params is not None]
+    todo = [trial for trial in plan if trial.key not in done]
     with out.open("a") as file:
-        for target in targets:
-            for arm in arms:
-                if (arm, target.family, target.name) in done or (arm == ORACLE and target.params is None):
-                    continue
-                row = solve(setting, target, arm, budget)
-                row = row if patches else replace(row, params=None)
-                file.write(json.dumps(asdict(row)) + "\n")
-                file.flush()
-                rows.append(row)
-                on_row(row)
-    return rows
+        each = partial(_solved, synth=synth, presets=presets, budget=budget, seed=seed, patches=patches)
+        for _, row in crew.share(each, todo, who or crew.Alone(), name=Trial.told):
+            file.write(_line_of(row))
+            file.flush()
+            rows.append(row)
+            on_row(row)
+    return _in_order(rows, [trial.key for trial in plan], out)
+
+
+def _solved(trial: Trial, synth: Synth, presets: Presets | None, budget: Budget, seed: int, patches: bool) -> Row:
+    setting = Setting(synth, seed)
+    if presets:
+        setting = Setting(synth, seed, presets.prior, lambda: presets.library)
+    row = solve(setting, trial.target, trial.arm, budget)
+    return row if patches else replace(row, params=None)
+
+
+def _in_order(rows: list[Row], plan: list[tuple[str, str, str]], out: Path) -> list[Row]:
+    """``rows`` as they are planned, those that are not planned first; in the file too."""
+    place = {key: number for number, key in enumerate(plan)}
+    ordered = sorted(rows, key=lambda row: place.get((row.arm, *row.key), -1))
+    if ordered != rows:
+        header = out.read_text().partition("\n")[0]
+        audio.write_text(out, "".join([f"{header}\n", *map(_line_of, ordered)]))
+    return ordered
+
+
+def _line_of(row: Row) -> str:
+    return json.dumps(asdict(row)) + "\n"
 
 
 def machine() -> dict[str, str | int]:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from unsynth.commands.calibrate import calibrate
 from unsynth.commands.match import SECONDS
 from unsynth.errors import NotFoundError, OutputError, UsageError
+
+if TYPE_CHECKING:
+    from unsynth.base import Budget
+    from unsynth.crew import Crew
 
 RESULTS, CALIBRATION = "results/evaluate.jsonl", "results/calibration.json"
 TARGETS = 32
@@ -26,6 +30,8 @@ def evaluate_methods(
     budget: float | None = None,
     renders: int | None = None,
     seed: int = 0,
+    workers: int = 1,
+    ray: str = "",
     out: str = "",
     report: str = "",
     calibration: bool = False,
@@ -53,6 +59,8 @@ def evaluate_methods(
         budget: seconds for each target and arm (10, or no limit where renders are given).
         renders: sounds to render for each target and arm at most.
         seed: seed of every search.
+        workers: processes on this machine that share the searches, each with its part of the cores.
+        ray: spread the searches over a Ray cluster instead: auto, or its HOST:PORT (docs/scaling.md).
         out: file of results; results/evaluate.jsonl, or results/calibration.json, if not given.
         report: folder for report.html, as `unsynth report` makes it; a calibration has a page beside its file anyway.
         calibration: check a model's draws for held-out sounds instead, as JSON and as a page with plots.
@@ -63,6 +71,12 @@ def evaluate_methods(
         raw: for a calibration, take patches that sound the same for different.
         private: write no patches, as presets may not be yours to publish; a report then cannot play them.
     """
+    from unsynth import crew
+    from unsynth.base import Budget
+
+    who = crew.of(workers, ray)
+    if calibration and not who.alone:
+        raise UsageError("A calibration is made by one process; leave --workers and --ray away.")
     if calibration:
         options = {"targets": targets, "start": start, "draws": draws, "seed": seed, "raw": raw}
         return _calibrate(synth, model, guidance, sounds, Path(out or CALIBRATION), options)
@@ -73,7 +87,8 @@ def evaluate_methods(
         _make_folder(Path(report))
     out, targets = out or RESULTS, TARGETS if targets is None else targets
     source = {"sounds": sounds, "presets": presets, "split": split, "start": start}
-    _compare(synth, source, arms.split(","), targets, budget, renders, seed, Path(out), private)
+    limit = Budget(SECONDS if budget is None and renders is None else budget, renders)
+    _compare(synth, source, arms.split(","), targets, limit, seed, Path(out), private, who)
     if report:
         report_results(out, synth=synth, sounds=sounds, out=str(Path(report) / "report.html"))
 
@@ -95,21 +110,19 @@ def _compare(
     source: dict[str, Any],
     arms: list[str],
     count: int,
-    budget: float | None,
-    renders: int | None,
+    limit: Budget,
     seed: int,
     out: Path,
     private: bool,
+    who: Crew,
 ) -> None:
     """Every arm on every target, each told as it comes, and the table of them."""
     from unsynth import evaluate as bench
     from unsynth import targets
-    from unsynth.base import Budget
     from unsynth.commands.display import Display
     from unsynth.synths import synth as synth_of
 
     instrument, sounds = synth_of(synth), source["sounds"]
-    limit = Budget(SECONDS if budget is None and renders is None else budget, renders)
     if sounds and source["presets"]:
         raise UsageError("Sounds and presets are two kinds of targets; give either --sounds or --presets.")
     presets = targets.Presets(instrument, Path(source["presets"]), source["split"]) if source["presets"] else None
@@ -131,6 +144,7 @@ def _compare(
             sounds,
             presets,
             not private,
+            who,
         )
     print(bench.table(rows))
 

@@ -16,7 +16,9 @@ KEYS = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 OCTAVE_OF_0 = -1  # MIDI note 0 is C-1, 60 is C4
 
 
-def build_index(*, synth: str = "voice", by: str = "summary", count: int = 1_000_000, out: str = "") -> None:
+def build_index(
+    *, synth: str = "voice", by: str = "summary", count: int = 1_000_000, workers: int = 1, ray: str = "", out: str = ""
+) -> None:
     """Build an index of sounds of a synth for searches to start from.
 
     Run it again to go on where it stopped. Where OUT is not given, searches use the new index from then on. With more
@@ -27,8 +29,11 @@ def build_index(*, synth: str = "voice", by: str = "summary", count: int = 1_000
         synth: whose sounds to index.
         by: what sounds are compared by: summary (of their spectrum), or space (their points in the joint space).
         count: how many sounds; an entry takes 64 bytes.
+        workers: processes on this machine that share the sounds, each with its part of the cores.
+        ray: spread the sounds over a Ray cluster instead: auto, or its HOST:PORT (docs/scaling.md).
         out: the file to write.
     """
+    from unsynth import crew
     from unsynth.checkpoint import own
     from unsynth.commands.display import Display
     from unsynth.search.embedding import feature
@@ -40,7 +45,7 @@ def build_index(*, synth: str = "voice", by: str = "summary", count: int = 1_000
         raise UsageError(f"Sounds cannot be indexed by {by}; say --by summary or --by space.")
     if not 0 < count <= LARGEST_INDEX:
         raise UsageError(f"An index of {count} sounds cannot be made; give a --count from 1 to {LARGEST_INDEX:,}.")
-    instrument = synth_of(synth)
+    who, instrument = crew.of(workers, ray), synth_of(synth)
     kind = SUMMARY if by == "summary" else feature(best_space(instrument))
     path = Path(out) if out else own(name_of(instrument, kind))
     with Display() as display:
@@ -48,7 +53,7 @@ def build_index(*, synth: str = "voice", by: str = "summary", count: int = 1_000
         def tell(done: int) -> None:
             display.update(path.name, done / count, f"{done:,} of {count:,}")
 
-        build(path, instrument, count, feature=kind, on_progress=tell)
+        build(path, instrument, count, feature=kind, on_progress=tell, who=who)
     print(path)
 
 

@@ -22,6 +22,8 @@ def match_sounds(
     candidates: int = 4,
     seed: int = 0,
     device: str = "auto",
+    workers: int = 1,
+    ray: str = "",
     json: bool = False,
 ) -> None:
     """Find the synth patches that make each sound.
@@ -41,17 +43,21 @@ def match_sounds(
         candidates: how many different patches to keep.
         seed: seed of the search.
         device: auto, cpu or cuda.
+        workers: processes on this machine that share the sounds, each with its part of the cores.
+        ray: spread the sounds over a Ray cluster instead: auto, or its HOST:PORT (docs/scaling.md).
         json: print one JSON object for each sound on stdout.
     """
-    from unsynth import batch
+    from unsynth import batch, crew
     from unsynth.base import Budget
     from unsynth.commands.display import Display
 
     limit = Budget(SECONDS if budget is None and renders is None else budget, renders)
     task, sounds = batch.Task(synth, method, limit, candidates, seed, device), batch.targets(sound_or_folder)
     failed: list[UnsynthError] = []
+    who = crew.of(workers, ray)
     with Display() as display:
-        for outcome in batch.run(sounds, Path(out), task, lambda name, at: display.update(name, *_progress(at))):
+        outcomes = batch.run(sounds, Path(out), task, lambda name, at: display.update(name, *_progress(at)), who)
+        for done, outcome in enumerate(outcomes, start=1):
             if json:
                 print(jsonlib.dumps(outcome.json(), allow_nan=False), flush=True)
             failed += [outcome.error] if outcome.error else []
@@ -59,6 +65,8 @@ def match_sounds(
                 display.line(outcome.line())
             if outcome.result.get("interrupted"):
                 raise KeyboardInterrupt
+            if not who.alone:
+                display.update(out, done / len(sounds), f"{done} of {len(sounds)} sounds")
     if len(sounds) == 1 and failed:
         raise failed[0]
     if failed:

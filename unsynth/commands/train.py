@@ -73,8 +73,9 @@ def build_shards(
     out: str = "",
     count: int = 10_000,
     prior: str = "uniform",
-    workers: int | None = None,
     seed: int = 0,
+    workers: int = 1,
+    ray: str = "",
 ) -> None:
     """Render sounds to train on into files.
 
@@ -87,23 +88,26 @@ def build_shards(
         count: how many sounds in all.
         prior: how patches are drawn: uniform, invented (as the synth's own prior does), or presets:FOLDER (near those
             in the folder's .syx, .dx7, .fxp or .vital files).
-        workers: processes of the synth's engine, if it has one; one for each core if not given.
         seed: of the patches.
+        workers: processes on this machine that share the shards, each with its part of the cores.
+        ray: spread the shards over a Ray cluster instead: auto, or its HOST:PORT (docs/scaling.md).
     """
+    from unsynth import crew
     from unsynth.commands.display import Display
     from unsynth.sounds.live import Live
     from unsynth.sounds.shard_building import build
     from unsynth.synths import synth as synth_of
 
-    if workers is not None and workers < 1:
-        raise UsageError(f"{workers} workers render nothing; give --workers 1 or more.")
-    instrument, folder = synth_of(synth), Path(out) if out else Path("shards") / synth.replace("/", "-")
-    instrument.workers = workers
-    source = Live(instrument, prior, seed)
+    who, folder = crew.of(workers, ray), Path(out) if out else Path("shards") / synth.replace("/", "-")
+    source = Live(synth_of(synth), prior, seed)
     with Display() as display:
         for why in source.left_out.values():
             display.line(f"left out: {why}")
-        build(folder, source, count, lambda done: display.update(folder.name, done / count, f"{done:,} of {count:,}"))
+
+        def tell(done: int) -> None:
+            display.update(folder.name, done / count, f"{done:,} of {count:,}")
+
+        build(folder, source, count, tell, who=who)
     print(folder)
 
 

@@ -8,9 +8,9 @@ principal components and stored in eight bits.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,6 +19,7 @@ import torch
 from jaxtyping import Float, Int8, Int64
 from torch import Tensor
 
+from unsynth import crew
 from unsynth.base import Audio, NotFoundError, OutputError, PatchError, SoundIds, Synth
 from unsynth.checkpoint import installed, read, write
 from unsynth.frontends.mel import log_mel
@@ -31,6 +32,7 @@ SCALE = (1102, 441, 64)  # n_fft, hop, mel bands
 RANGE_DB = 80.0
 FITTED_ON = 8192  # sounds that the projection is fitted on
 COMPARED = 1 << 14  # codes that are compared at once: they and their float version stay in the cache
+CHUNKS = 16  # chunks that a worker makes at once
 EXACT_UP_TO = 1_000_000  # sounds; FAISS, where it is installed, searches larger indexes
 EDGES = (0, 1, 2, 3, 5, 8, 12, 18, 26, 36, 48, 64, 84, 110, 142, 180, 226, 280, 340)  # first frame of each segment
 
@@ -166,20 +168,35 @@ def build(
     fitted_on: int | None = None,
     chunk: int = 64,
     on_progress: Callable[[int], None] = lambda done: None,
+    who: crew.Crew | None = None,
 ) -> Index:
-    """Index the first ``count`` training sounds; resumes from ``path`` + ``.part`` where an earlier call stopped."""
+    """Index the first ``count`` training sounds; resumes from ``path`` + ``.part`` where an earlier call stopped.
+
+    Args:
+        path: the file to write.
+        synth: whose sounds.
+        count: how many.
+        feature: what the index compares.
+        dim: bytes of an entry.
+        fitted_on: how many sounds the projection is fitted on.
+        chunk: sounds that are rendered at once.
+        on_progress: gets the number of sounds that are done.
+        who: renders; this process where None. The file is the same.
+
+    Raises:
+        OutputError: ``path`` cannot be written.
+        WorkerError: nobody can do the work.
+    """
     _make(path.parent)
     part = path.with_name(path.name + ".part")
     projection = _projection(part.with_suffix(".fit"), synth, feature, dim, fitted_on or FITTED_ON, chunk)
-    with part.open("ab") as file, torch_on_one_thread():
-        done = file.tell() // dim
+    with part.open("ab") as file:
+        done = file.tell() // dim // chunk * chunk  # a chunk that is rendered in parts may differ in its last bits
         file.truncate(done * dim)
-        while done < count:
-            size = min(chunk, count - done)
-            codes = projection.codes(features_of(synth, train_ids(done, size), feature))
-            file.write(codes.numpy().tobytes())
+        for codes in _blocks(partial(_codes, synth, feature, projection, chunk), done, count, chunk, who):
+            file.write(codes)
             file.flush()
-            done += size
+            done += len(codes) // dim
             on_progress(done)
     codes = torch.from_numpy(np.fromfile(part, dtype=np.int8).reshape(-1, dim)[:count].copy())
     index = Index(projection, codes, synth.spec.hash, feature)
@@ -187,6 +204,29 @@ def build(
     part.unlink()
     part.with_suffix(".fit").unlink()
     return index
+
+
+def _blocks(
+    codes: Callable[[tuple[int, int]], bytes], first: int, count: int, chunk: int, who: crew.Crew | None
+) -> Iterator[bytes]:
+    """The codes of the sounds from ``first`` to ``count``, in order; those that come too early wait."""
+    who = who or crew.Alone()
+    size = chunk if who.alone else chunk * CHUNKS
+    blocks = ((start, min(start + size, count)) for start in range(first, count, size))
+    early: dict[int, bytes] = {}
+    for (start, _), found in crew.share(codes, blocks, who, name="the sounds {0[0]} to {0[1]}".format):
+        early[start] = found
+        while first in early:
+            yield early.pop(first)
+            first += size
+
+
+def _codes(synth: Synth, feature: Feature, projection: Projection, chunk: int, block: tuple[int, int]) -> bytes:
+    """Codes of the training sounds from the first of ``block`` to before its second."""
+    start, end = block
+    with torch_on_one_thread():
+        parts = (train_ids(at, min(chunk, end - at)) for at in range(start, end, chunk))
+        return b"".join(projection.codes(features_of(synth, ids, feature)).numpy().tobytes() for ids in parts)
 
 
 def _make(folder: Path) -> None:

@@ -7,17 +7,17 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from unsynth import audio
-from unsynth.base import Batch, OutputError, PatchError, UsageError
+from unsynth import audio, crew
+from unsynth.base import Batch, OutputError, Params, PatchError, SoundIds, Synth, UsageError
+from unsynth.native import torch_on_one_thread
 from unsynth.sounds import shards, tars
 from unsynth.sounds.live import Live
-from unsynth.sounds.source import SPLITS, Split
+from unsynth.sounds.source import SPLITS, Split, ids_of
 from unsynth.sounds.stream import ahead
 
 LARGEST = 256  # sounds of a shard
@@ -34,10 +34,17 @@ class Part:
     start: int
     count: int
 
-    def jobs(self, source: Live) -> list[Callable[[], Batch]]:
-        """What renders it, piece by piece."""
-        pieces = ((at, min(TOGETHER, self.count - at)) for at in range(0, self.count, TOGETHER))
-        return [partial(source.take, self.split, self.start + at, count) for at, count in pieces]
+
+@dataclass(frozen=True)
+class Drawn:
+    """The patches of one shard, to be rendered."""
+
+    part: Part
+    ids: SoundIds
+    params: Params
+
+    def told(self) -> str:
+        return f"The shard {self.part.name}"
 
 
 def plan(count: int, largest: int = LARGEST) -> list[Part]:
@@ -58,6 +65,7 @@ def build(
     on_progress: Callable[[int], None] = lambda sounds: None,
     *,
     largest: int = LARGEST,
+    who: crew.Crew | None = None,
 ) -> None:
     """Render ``count`` sounds into shards; those that are there already, and whole, stay.
 
@@ -67,6 +75,7 @@ def build(
         count: of all splits together.
         on_progress: gets the number of sounds that are done.
         largest: sounds of a shard.
+        who: renders; this process where None. Every byte is the same.
 
     Raises:
         UsageError: a count that makes no sense.
@@ -74,24 +83,40 @@ def build(
         UnreadableError: its manifest is damaged.
         OutputError: it cannot be written.
         EngineError: the engine failed.
+        WorkerError: nobody can do the work.
     """
     if count < 1:
         raise UsageError(f"{count} sounds make no shards; give --count 1 or more.")
     parts, manifest = plan(count, largest), _begun(folder, source, count, largest)
     done = {part.name: manifest["shards"][part.name] for part in parts if _is_whole(folder, part.name, manifest)}
-    todo = [part for part in parts if part.name not in done]
-    batches = ahead(job for part in todo for job in part.jobs(source))
-    for part in todo:
-        files, rows, so_far = {}, [], sum(shard["sounds"] for shard in done.values())
-        for batch in islice(batches, len(part.jobs(source))):
-            files |= shards.pack(batch, source.synth.rate)
-            rows.append(batch.params.cpu())
-            on_progress(so_far + len(files))
-        path = folder / f"{part.name}.tar"
-        audio.write_bytes(path, tars.packed({shards.PARAMS: _npy(torch.cat(rows)), **files}))
+    todo = (_drawn(part, source) for part in parts if part.name not in done)
+    for drawn, tar in crew.share(partial(_rendered, source.synth), todo, who or crew.Alone(), name=Drawn.told):
+        path, part = folder / f"{drawn.part.name}.tar", drawn.part
+        audio.write_bytes(path, tar)
         done[part.name] = {"sounds": part.count, "sha256": shards.digest(path)}
         manifest["shards"] = {each.name: done[each.name] for each in parts if each.name in done}
         shards.save(folder, manifest)
+        on_progress(sum(shard["sounds"] for shard in done.values()))
+
+
+def _drawn(part: Part, source: Live) -> Drawn:
+    ids = ids_of(part.split, part.start, part.count)
+    return Drawn(part, ids, source.params(part.split, ids))
+
+
+def _rendered(synth: Synth, drawn: Drawn) -> bytes:
+    """The tar of a shard."""
+    pieces = zip(drawn.ids.split(TOGETHER), drawn.params.split(TOGETHER), strict=True)
+    files = {shards.PARAMS: _npy(drawn.params)}
+    for batch in ahead(partial(_sounds, synth, ids, params) for ids, params in pieces):
+        files |= shards.pack(batch, synth.rate)
+    return tars.packed(files)
+
+
+def _sounds(synth: Synth, ids: SoundIds, params: Params) -> Batch:
+    """On one thread of torch, of which others may split sums in another way."""
+    with torch.no_grad(), torch_on_one_thread():
+        return Batch(ids, params, synth.render(params, ids))
 
 
 def _begun(folder: Path, source: Live, count: int, largest: int) -> shards.Json:

@@ -136,7 +136,7 @@ class Pool:
     Args:
         engine: ``module:name`` of something that makes an :data:`Engine` when called, or ``module:name:argument``.
         samples: length of every sound.
-        workers: how many processes; one for each core this process may run on where None.
+        workers: how many processes; one for each core this process may use where None.
         timeout: seconds that one row may take before its process is killed.
         start_timeout: seconds that a process may take to make its engine.
         attempts: how often in all a row is tried when processes end under it, and a process is started.
@@ -221,8 +221,10 @@ class Pool:
 
 
 def cores() -> int:
-    """Cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Cores that this process may use: those it may run on, or OMP_NUM_THREADS where that is fewer."""
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    allowed = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    return max(1, min(there, int(allowed))) if allowed.isdigit() else there
 
 
 def _serve(jobs: queue.Queue[_Job | None], worker: _Worker) -> None:
