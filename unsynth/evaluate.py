@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from unsynth import __version__, audio, distances
+from unsynth import __version__, audio, distances, folders
 from unsynth.base import Audio, Budget, Params, Problem, Search, Solution, Synth, UsageError
 from unsynth.native import torch_on_one_thread
 from unsynth.search import METHODS
@@ -164,16 +164,14 @@ def run(
     header["command"] = " ".join(["unsynth", *sys.argv[1:]])
     rows = _resume(out, header)
     done = {(row.arm, *row.key) for row in rows}
-    with out.open("a") as file:
-        for target in targets:
-            for arm in arms:
-                if (arm, target.family, target.name) in done or (arm == ORACLE and target.params is None):
-                    continue
-                row = solve(synth, target, arm, budget, seed)
-                file.write(json.dumps(asdict(row)) + "\n")
-                file.flush()
-                rows.append(row)
-                on_row(row)
+    for target in targets:
+        for arm in arms:
+            if (arm, target.family, target.name) in done or (arm == ORACLE and target.params is None):
+                continue
+            row = solve(synth, target, arm, budget, seed)
+            folders.append(out, json.dumps(asdict(row)))
+            rows.append(row)
+            on_row(row)
     return rows
 
 
@@ -200,7 +198,7 @@ def _processor() -> str:
 def load(path: Path) -> tuple[dict[str, object], list[Row]]:
     """Header and rows of a results file; UsageError where it is none."""
     try:
-        header, *lines = [json.loads(line) for line in path.read_text().splitlines()]
+        header, *lines = [json.loads(line) for line in folders.lines(path)]
         return {"budget": header["budget"], **header}, [Row(**line) for line in lines]
     except (ValueError, TypeError, KeyError) as error:
         raise UsageError(f"{path} is no file of results, or is damaged; name one of `unsynth evaluate`.") from error
@@ -212,6 +210,7 @@ def _resume(out: Path, header: dict[str, object]) -> list[Row]:
         other = [key for key in SAME if found.get(key) != header[key]]
         if other:
             raise UsageError(f"{out} has results of another {other[0]}; name another file as --out.")
+        audio.write_text(out, "".join(f"{line}\n" for line in folders.lines(out)))
         return rows
     out.parent.mkdir(parents=True, exist_ok=True)
     audio.write_text(out, json.dumps(header) + "\n")

@@ -170,9 +170,10 @@ def build(
     """Index the first ``count`` training sounds; resumes from ``path`` + ``.part`` where an earlier call stopped."""
     _make(path.parent)
     part = path.with_name(path.name + ".part")
-    projection = _projection(part.with_suffix(".fit"), synth, feature, dim, fitted_on or FITTED_ON, chunk)
+    with torch_on_one_thread():
+        projection = _projection(part.with_suffix(".fit"), synth, feature, dim, fitted_on or FITTED_ON, chunk)
     with part.open("ab") as file, torch_on_one_thread():
-        done = file.tell() // dim
+        done = file.tell() // (dim * chunk) * chunk  # a kill may have left a piece, and chunks decide the last bits
         file.truncate(done * dim)
         while done < count:
             size = min(chunk, count - done)

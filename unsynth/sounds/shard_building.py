@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -13,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from unsynth import audio
+from unsynth import audio, folders
 from unsynth.base import Batch, OutputError, PatchError, UsageError
 from unsynth.sounds import shards, tars
 from unsynth.sounds.live import Live
@@ -106,9 +105,7 @@ def _begun(folder: Path, source: Live, count: int, largest: int) -> shards.Json:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"The folder {folder} cannot be made ({error.strerror}); choose another --out.") from error
-    for half in folder.glob(".*.part"):
-        with suppress(OSError):
-            half.unlink()
+    folders.sweep(folder)
     return {**facts, "shards": found.get("shards", {})}
 
 
