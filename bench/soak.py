@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import statistics
-import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -79,29 +81,43 @@ def patch(number: int, synth: str, renders: int, folder: Path) -> dict[str, Any]
     return {field: value for field, value in told.items() if field != "seconds"}
 
 
-def again(number: int, synth: str, renders: int) -> dict[str, Any]:
-    """The same from a new process."""
-    words = ["--again", str(number), "--synth", synth, "--renders", str(renders)]
-    command = [sys.executable, "-m", "bench.soak", *words]
-    return json.loads(subprocess.run(command, cwd=machine.ROOT, capture_output=True, check=True).stdout)
-
-
-def soak(matches: int, synth: str, renders: int, repeated: int) -> dict[str, Any]:
-    """So many matches, what the process held after each, and how many of those repeated gave another patch."""
-    first, kept, began = held(), {}, time.process_time()
-    chosen = {round(x) for x in np.linspace(0, matches - 1, repeated)}
-    after = []
+def soak(matches: int, synth: str, renders: int, minutes: float, kept: list[int]) -> dict[str, Any]:
+    """So many matches, or as many as there is time for: what the process held after each, and some of the patches."""
+    first, patches, after = held(), {}, []
+    began, end = time.process_time(), time.monotonic() + 60 * minutes
     with TemporaryDirectory() as folder:
         for number in range(matches):
             made = patch(number, synth, renders, Path(folder))
             after.append(held())
-            kept |= {number: made} if number in chosen else {}
+            patches |= {number: made} if number in kept else {}
             if number % 20 == 0:
                 print(f"{synth}: {number} of {matches}, {after[-1]}", flush=True)
+            if time.monotonic() > end:
+                break
     seconds = time.process_time() - began
-    other = [number for number, made in kept.items() if again(number, synth, renders) != made]
-    told = {"synth": synth, "matches": matches, "renders": renders, "cpu_seconds": seconds, "threads": first.threads}
-    return {**told, **_trend(first, after), "repeated": len(kept), "other": other}
+    told = {"synth": synth, "matches": len(after), "renders": renders, "cpu_seconds": seconds, "patches": patches}
+    return {**told, **_trend(first, after)}
+
+
+def again(number: int, synth: str, renders: int) -> dict[str, Any]:
+    """The patch of a number."""
+    with TemporaryDirectory() as folder:
+        return patch(number, synth, renders, Path(folder))
+
+
+def run(matches: int, synth: str, renders: int, minutes: float, repeated: int) -> dict[str, Any]:
+    """:func:`soak` in a new process, then the numbers whose patches other new processes do not find again."""
+    kept = sorted({round(x) for x in np.linspace(0, matches - 1, repeated)})
+    told = _alone(soak, matches, synth, renders, minutes, kept)
+    patches = told.pop("patches")
+    other = [number for number, made in patches.items() if _alone(again, number, synth, renders) != made]
+    return {**told, "repeated": len(patches), "other": other}
+
+
+def _alone(function: Callable[..., Any], *arguments: Any) -> Any:
+    """What a function gives in a process of its own, forked from this one, which has matched nothing."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as pool:
+        return pool.submit(function, *arguments).result()
 
 
 def _trend(first: Held, after: list[Held]) -> dict[str, Any]:
@@ -131,20 +147,21 @@ def main() -> None:
     parser.add_argument("--played", type=int, default=40, help=f"with {PLAYED}, after those")
     parser.add_argument("--renders", type=int, default=64, help="of each match")
     parser.add_argument("--repeated", type=int, default=10, help="of each synth, matched again in a new process")
-    parser.add_argument("--synth", default="voice", help="for --again")
-    parser.add_argument("--again", type=int, help="only print the patch of this one")
+    parser.add_argument("--minutes", type=float, default=600.0, help="for the matches of each synth at most")
     parser.add_argument("--out", type=Path, default=RESULTS, help="file to write")
     options = parser.parse_args()
-    if options.again is not None:
-        with TemporaryDirectory() as folder:
-            return print(json.dumps(patch(options.again, options.synth, options.renders, Path(folder))))
+    torch.set_num_threads(1)  # what is forked has only the thread that forks
     counts = {"voice": options.matches, PLAYED: options.played}
     told = {
         "command": " ".join(["python -m bench.soak", *sys.argv[1:]]),
         "date": time.strftime("%Y-%m-%d"),
         "torch_threads": torch.get_num_threads(),
         "machine": machine.facts(),
-        "runs": [soak(count, synth, options.renders, options.repeated) for synth, count in counts.items() if count],
+        "runs": [
+            run(count, synth, options.renders, options.minutes, options.repeated)
+            for synth, count in counts.items()
+            if count
+        ],
     }
     audio.write_text(options.out, json.dumps(told, indent=1) + "\n")
     sys.exit(any(run["other"] for run in told["runs"]))
