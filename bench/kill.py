@@ -89,7 +89,7 @@ class Work:
         self.out.mkdir(parents=True)
 
     def run(self, seconds: float = PATIENCE, operation: int = 0) -> int | None:
-        """The command's exit status, negative if it was killed: by us after so long, or before an operation on a file."""
+        """The command's exit status, negative if it was killed: after so long, or before an operation on a file."""
         process = FORK.Process(target=self._live, args=(operation,))
         process.start()
         process.join(seconds)

@@ -1,11 +1,16 @@
-"""Write the tables of README.md and docs/study.md from results/: `python bench/tables.py`. Tests check that it did."""
+"""Write the tables of README.md, docs/reliability.md and docs/study.md from results/: `python bench/tables.py`.
+
+Tests check that it did.
+"""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-from unsynth import evaluate
+import reliability
+
+from unsynth import audio, evaluate
 from unsynth.benchmark import comparison
 from unsynth.study.compare import read
 from unsynth.study.table import page
@@ -52,6 +57,18 @@ def fill(readme: str) -> str:
     return BLOCK.sub(lambda marks: f"{marks[1]}\n{results()}\n{marks[2]}", readme)
 
 
+def reliable(page: str) -> str:
+    """The page of reliability with the tables of today's results between the marks that have their names."""
+    for name, made in reliability.tables(ROOT / "results").items():
+        page = re.sub(
+            rf"(<!-- {name} -->\n).*(<!-- /{name} -->)",
+            lambda marks, made=made: f"{marks[1]}\n{made}\n\n{marks[2]}",
+            page,
+            flags=re.DOTALL,
+        )
+    return page
+
+
 def study() -> str:
     """The page of the study, of today's results."""
     return f"{STUDY_HEAD}\n\n{page(read(STUDY))}\n"
@@ -59,6 +76,8 @@ def study() -> str:
 
 if __name__ == "__main__":
     path = ROOT / "README.md"
-    path.write_text(fill(path.read_text()))
+    audio.write_text(path, fill(path.read_text()))
+    path = ROOT / "docs" / "reliability.md"
+    audio.write_text(path, reliable(path.read_text()))
     if STUDY.is_file():
-        (ROOT / "docs" / "study.md").write_text(study())
+        audio.write_text(ROOT / "docs" / "study.md", study())
