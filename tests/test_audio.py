@@ -1,7 +1,9 @@
 """Sounds from folders and arrays, fitted, levelled and written whole or not at all (test_audio_read.py reads files)."""
 
 import errno
+import io
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -183,6 +185,17 @@ def test_write_through_a_link_keeps_the_link(tmp_path):
     audio.write_text(tmp_path / "link", "text")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "file").read_text() == "text"
+
+
+@pytest.mark.parametrize("peak", [0.5, 2.0])
+def test_a_wav_is_the_same_whenever_it_is_made(monkeypatch, peak):
+    samples = torch.frombuffer(bytearray(b"PEAK" * 100), dtype=torch.uint8).float() / 128  # no chunk, only looks like it
+    sound = samples * peak / samples.max()
+    made = audio.wav(sound, RATE)
+    time.sleep(1.1)  # libsndfile's clock counts seconds
+    assert audio.wav(sound, RATE) == made
+    played, _ = soundfile.read(io.BytesIO(made), dtype="float32")
+    assert np.abs(played - sound.numpy()).max() < 1e-6
 
 
 def test_write_where_nothing_can_be_written(tmp_path):
