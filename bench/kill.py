@@ -1,7 +1,8 @@
 """``python -m bench.kill``: what is killed at random moments and run again ends up as if nothing had been.
 
 Half of the kills come at a random time of a run, which is mostly between two files; the others right before a random
-operation on a file, which is where half-made things would be. Writes results/reliability-kill.json.
+operation on a file, which is where half-made things would be. Writes results/reliability-kill.json, where kinds of work
+that are not killed this time stay as they were.
 """
 
 from __future__ import annotations
@@ -244,15 +245,15 @@ def main() -> None:
                 pool.submit(torment, *job, folder, sounds, options.seed, options.minutes) for job in todo.items()
             ]
         found = {kind: done.result() for kind, done in zip(todo, torments, strict=True)}
-    told = {
-        "command": " ".join(["python -m bench.kill", *sys.argv[1:]]),
+    ran = {
+        "ran": " ".join(["python -m bench.kill", *sys.argv[1:]]),
         "seed": options.seed,
         "date": time.strftime("%Y-%m-%d"),
         "machine": machine.facts(),
-        "exempt": [*artefacts.TIMES],
-        "kinds": {kind: {"command": f"unsynth {KINDS[kind]}", **asdict(t)} for kind, t in found.items()},
     }
-    audio.write_text(options.out, json.dumps(told, indent=1) + "\n")
+    told = json.loads(options.out.read_text()) if options.out.is_file() else {}
+    told |= {kind: {"command": f"unsynth {KINDS[kind]}", **asdict(tally), **ran} for kind, tally in found.items()}
+    audio.write_text(options.out, json.dumps({kind: told[kind] for kind in KINDS if kind in told}, indent=1) + "\n")
     sys.exit(any(tally.failures for tally in found.values()))
 
 

@@ -14,18 +14,14 @@ Json = dict[str, Any]
 
 def kill(told: Json) -> str:
     """What was killed, how often, and what differed afterwards."""
-    head = ["", "kills", "at any time", "at a file", "pieces of work", "operations on files", "failures"]
-    rows = [[kind, *_kills(one)] for kind, one in told["kinds"].items()]
-    every = list(told["kinds"].values())
-    total = [f"**{sum(each):,}**" for each in zip(*map(_counts, every), strict=True)]
-    rows.append(["**all**", *total[:4], "", total[4]])
-    commands = "\n".join(f"- {kind}: `{one['command']}`" for kind, one in told["kinds"].items())
-    return f"{_origin(told)}\n\n{markdown([head, *rows])}\n\n{commands}"
-
-
-def _kills(one: Json) -> list[str]:
-    kills, time, operation, works, failures = (f"{count:,}" for count in _counts(one))
-    return [kills, time, operation, works, f"{one['operations']}", failures]
+    head = ["", "kills", "at any time", "at a file", "pieces of work", "failures"]
+    rows = [[kind, *(f"{count:,}" for count in _counts(one))] for kind, one in told.items()]
+    total = [f"**{sum(each):,}**" for each in zip(*map(_counts, told.values()), strict=True)]
+    commands = [
+        f"- {kind}: `{one['command']}`, with {one['operations']} operations on files" for kind, one in told.items()
+    ]
+    origins = sorted({_origin(one["ran"], one) for one in told.values()})
+    return "\n\n".join([*origins, markdown([head, *rows, ["**all**", *total]]), "\n".join(commands)])
 
 
 def _counts(one: Json) -> list[int]:
@@ -51,13 +47,13 @@ def soak(told: Json) -> str:
         "matched again in a new process, other patches": lambda run: f"{run['repeated']}, {len(run['other'])}",
     }
     rows = [[name, *(of(run) for run in told["runs"])] for name, of in lines.items()]
-    return f"{_origin(told)}\n\n{markdown([head, *rows])}"
+    return f"{_origin(told['command'], told)}\n\n{markdown([head, *rows])}"
 
 
-def _origin(told: Json) -> str:
+def _origin(command: str, told: Json) -> str:
     on = told["machine"]
     what = f"{on['processor']}, {on['cores usable']} cores, Python {on['Python']}, torch {on['torch']}"
-    return f"`{told['command']}`; {what}; unsynth {on['unsynth']}; {told['date']}."
+    return f"`{command}`; {what}; unsynth {on['unsynth']}; {told['date']}."
 
 
 TABLES: dict[str, Callable[[Json], str]] = {"reliability-kill": kill, "reliability-soak": soak}
