@@ -94,9 +94,9 @@ class Work:
         process = FORK.Process(target=self._live, args=(operation,))
         process.start()
         process.join(seconds)
-        if process.exitcode is None:
+        if process.exitcode is None and process.pid:
             with suppress(ProcessLookupError):  # its group, once it has one
-                os.killpg(process.pid or 0, signal.SIGKILL)
+                os.killpg(process.pid, signal.SIGKILL)
             process.kill()
             process.join()
         return process.exitcode
@@ -104,7 +104,7 @@ class Work:
     def _live(self, operation: int) -> None:
         os.setsid()
         os.environ[MARK], sys.argv = str(self.out), ["unsynth", *self.words]
-        log = os.open(self.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        log = os.open(self.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         for stream in (sys.stdout, sys.stderr):
             os.dup2(log, stream.fileno())
         index.FITTED_ON = FITTED_ON
