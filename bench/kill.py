@@ -187,7 +187,6 @@ def finish(work: Work, known: Calm, tally: Tally) -> None:
     found = artefacts.contents(work.out)
     names = sorted(found.keys() | known.contents.keys())
     tally.failures += [f"{name} is another" for name in names if found.get(name) != known.contents.get(name)]
-    tally.works += 1
 
 
 def torment(kind: str, moments: int, parent: Path, sounds: Path, seed: int, minutes: float) -> Tally:
@@ -198,11 +197,12 @@ def torment(kind: str, moments: int, parent: Path, sounds: Path, seed: int, minu
     end = time.monotonic() + 60 * minutes
     while tally.kills.total() < moments and time.monotonic() < end:
         work = Work(kind, folder, sounds)
-        before = len(tally.failures)
+        before, killed = len(tally.failures), tally.kills.total()
         for _ in range(min(draw.randint(1, MOST), moments - tally.kills.total())):
             if not strike(work, known, draw, tally):
                 break
         finish(work, known, tally)
+        tally.works += tally.kills.total() > killed
         if len(tally.failures) > before:
             folder.rename(folder.with_name(f"{folder.name}-failed-{tally.works}"))
         print(f"{kind}: {tally.kills.total()} kills, {tally.works} works, {len(tally.failures)} failures", flush=True)

@@ -237,8 +237,8 @@ class _Run:
 
     def _log(self, row: dict[str, float]) -> None:
         finite = {name: value if math.isfinite(value) else None for name, value in row.items()}
-        row = {"step": self.trainer.step, **finite, "seconds": round(self.trainer.seconds, 1)}
-        folders.append(self.out / LOG, json.dumps(row))
+        line = json.dumps({"step": self.trainer.step, **finite, "seconds": round(self.trainer.seconds, 1)})
+        folders.append(self.out / LOG, line)
 
     def save_if_due(self) -> None:
         if time.monotonic() - self.saved > 60 * self.save_minutes:
