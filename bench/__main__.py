@@ -16,6 +16,7 @@ from bench.rendering import References, forward_backward, one_core, two_cores
 from bench.roofline import roofline
 from bench.seeding import seeding
 from bench.timing import QUICK, Plan, table
+from unsynth import audio
 from unsynth.base import UnsynthError
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -52,7 +53,7 @@ def main() -> None:
     command = " ".join(["python -m bench", *sys.argv[1:]])
     with references(not options.no_torchsynth) as found:
         text = report(QUICK if options.quick else Plan(), found, command)
-    options.out.write_text(text)
+    audio.write_text(options.out, text)
     print(text)
 
 

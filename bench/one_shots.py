@@ -31,6 +31,7 @@ from rich.progress import track
 from rich.table import Table
 
 from unsynth.base import NotFoundError, UnreadableError, UnsynthError, UnusableError
+from unsynth.folders import whole
 
 LIST = Path(__file__).with_suffix(".csv")
 SOUNDFONT = Path("/usr/share/sounds/sf2/FluidR3_GM.sf2")
@@ -179,16 +180,15 @@ def build_one(one_shot: OneShot, root: Path) -> OneShot:
             return measured
     pcm = to_pcm(read_sample(one_shot) if one_shot.source == "sonic-pi" else play_note(one_shot))
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".part")
-    soundfile.write(partial, pcm, RATE, format="WAV", subtype="PCM_16")
-    partial.replace(path)
+    with whole(path) as temporary:
+        soundfile.write(temporary, pcm, RATE, format="WAV", subtype="PCM_16")
     return measure(one_shot, pcm)
 
 
 def write_manifest(measured: Iterable[OneShot], root: Path) -> None:
     """Write the measured rows, with the path of each file relative to ``root``."""
     rows = [asdict(row) | {"path": row.path(Path()).as_posix()} for row in measured]
-    with (root / "manifest.csv").open("w", newline="") as file:
+    with whole(root / "manifest.csv") as temporary, temporary.open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)

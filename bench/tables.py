@@ -6,9 +6,10 @@ import json
 import re
 from pathlib import Path
 
-import surge  # beside this file
+import reliability  # beside this file, as the next
+import surge
 
-from unsynth import evaluate
+from unsynth import audio, evaluate
 from unsynth.benchmark import comparison
 from unsynth.study.compare import read
 from unsynth.study.table import page
@@ -67,6 +68,18 @@ def fill(readme: str) -> str:
     return BLOCK.sub(lambda marks: f"{marks[1]}\n{results()}\n{marks[2]}", readme)
 
 
+def reliable(page: str) -> str:
+    """The page of reliability with the tables of today's results between the marks that have their names."""
+    for name, made in reliability.tables(ROOT / "results").items():
+        page = re.sub(
+            rf"(<!-- {name} -->\n).*(<!-- /{name} -->)",
+            lambda marks, made=made: f"{marks[1]}\n{made}\n\n{marks[2]}",
+            page,
+            flags=re.DOTALL,
+        )
+    return page
+
+
 def study() -> str:
     """The page of the study, of today's results."""
     return f"{STUDY_HEAD}\n\n{page(read(STUDY))}\n"
@@ -97,11 +110,13 @@ def fill_surge(text: str) -> str:
 
 if __name__ == "__main__":
     path = ROOT / "README.md"
-    path.write_text(fill(path.read_text()))
+    audio.write_text(path, fill(path.read_text()))
+    path = ROOT / "docs" / "reliability.md"
+    audio.write_text(path, reliable(path.read_text()))
     if STUDY.is_file():
-        (ROOT / "docs" / "study.md").write_text(study())
+        audio.write_text(ROOT / "docs" / "study.md", study())
     if TRANSFER.is_file():
-        (ROOT / "docs" / "transfer.md").write_text(transfer())
+        audio.write_text(ROOT / "docs" / "transfer.md", transfer())
     if surge.OUT.is_file():
         path = ROOT / "docs" / "surge.md"
-        path.write_text(fill_surge(path.read_text()))
+        audio.write_text(path, fill_surge(path.read_text()))

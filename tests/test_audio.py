@@ -1,7 +1,9 @@
 """Sounds from folders and arrays, fitted, levelled and written whole or not at all (test_audio_read.py reads files)."""
 
 import errno
+import io
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from unsynth import audio
+from unsynth import audio, checkpoint
 from unsynth.base import NotFoundError, OutputError, UnsynthError, UnusableError, UsageError
 
 RATE = 44_100
@@ -185,6 +187,16 @@ def test_write_through_a_link_keeps_the_link(tmp_path):
     assert (tmp_path / "file").read_text() == "text"
 
 
+@pytest.mark.parametrize("peak", [0.5, 2.0])
+def test_a_wav_is_the_same_whenever_it_is_made(peak):
+    sound = torch.linspace(-peak, peak, 400)
+    made = audio.wav(sound, RATE)
+    time.sleep(1.1)  # libsndfile's clock counts seconds
+    assert audio.wav(sound, RATE) == made
+    played, _ = soundfile.read(io.BytesIO(made), dtype="float32")
+    assert np.abs(played - sound.numpy()).max() < 1e-6
+
+
 def test_write_where_nothing_can_be_written(tmp_path):
     (tmp_path / "file").touch()
     (tmp_path / "folder").mkdir()
@@ -215,12 +227,17 @@ def test_write_on_a_full_or_failing_disk_keeps_what_was_there(tmp_path, monkeypa
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_write_that_fills_the_disk_halfway(tmp_path, monkeypatch):
-    def onto_a_full_disk(path, _mode):
-        Path(path).touch()
-        return Path("/dev/full").open("wb")
+@pytest.fixture
+def four_kilobytes():
+    """Files may become no larger, as on a disk that is nearly full."""
+    resource = pytest.importorskip("resource", reason="needs limits of POSIX")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
-    monkeypatch.setattr(audio, "open", onto_a_full_disk, raising=False)
-    assert "No space left" in error_of(OutputError, audio.write, tmp_path / "a.wav", torch.zeros(99_999), RATE)
+
+def test_write_that_fails_halfway(tmp_path, four_kilobytes):
+    assert "File too large" in error_of(OutputError, audio.write, tmp_path / "a.wav", torch.zeros(99_999), RATE)
+    assert "large" in error_of(OutputError, checkpoint.save, tmp_path / "a.safetensors", {"a": torch.zeros(9999)}, {})
     assert list(tmp_path.iterdir()) == []

@@ -25,6 +25,14 @@ def test_tables_name_the_budget_the_machine_and_the_command():
             assert "`unsynth evaluate" in head
 
 
+def test_the_page_of_reliability_has_the_tables_of_todays_results():
+    page = (ROOT / "docs" / "reliability.md").read_text()
+    assert tables.reliable(page) == page
+    for name, made in tables.reliability.tables(ROOT / "results").items():
+        assert made in page, name
+        assert "| failures |" not in made or "| **all** |" in made
+
+
 @pytest.mark.skipif(not tables.STUDY.is_file(), reason="the study has not been run for this version")
 def test_the_page_of_the_study_is_of_todays_results():
     assert (ROOT / "docs" / "study.md").read_text() == tables.study()

@@ -5,10 +5,9 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +17,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from unsynth.base import NotFoundError, OutputError, UnreadableError, UnusableError, UsageError
+from unsynth import folders
+from unsynth.base import NotFoundError, UnreadableError, UnusableError, UsageError
 
 SUFFIXES = {f".{name}" for name in ("wav", "w64", "flac", "ogg", "oga", "opus", "mp3", "aif", "aiff", "au", "caf")}
 RATES = (1_000, 1_000_000)  # Hz; a header that says anything else is damaged
@@ -268,7 +268,13 @@ def wav(sound: Float[Tensor, " time"], rate: int) -> bytes:
     """The content of the file that :func:`write` writes."""
     subtype, file = "PCM_24" if bool((sound.abs() <= 1).all()) else "FLOAT", io.BytesIO()
     soundfile.write(file, sound.detach().cpu().numpy(), rate, format="WAV", subtype=subtype)
-    return file.getvalue()
+    return _undated(file.getvalue())
+
+
+def _undated(content: bytes) -> bytes:
+    """A wav without the time of its making, which libsndfile notes in floats' PEAK chunk after name, size and version."""
+    head, peak, rest = content.partition(b"PEAK")
+    return head + peak + rest[:8] + bytes(4) + rest[12:] if peak and b"data" not in head else content
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -283,18 +289,5 @@ def write_bytes(path: str | Path, data: bytes) -> None:
         OutputError: no such folder, no permission, disk full, or ``path`` is there and is no regular file. What stood
             at ``path`` before is still there, and nothing else is.
     """
-    target = Path(os.path.realpath(path))  # a link keeps pointing where it did
-    temporary = target.with_name(f".{uuid4().hex}.part")
-    try:
-        if target.exists() and not target.is_file():
-            raise OutputError(f"{path} is no regular file and cannot be replaced; choose another name.")
-        with open(temporary, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written ({error.strerror}); choose a folder with room.") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
+    with folders.whole(path) as temporary:
+        temporary.write_bytes(data)

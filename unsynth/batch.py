@@ -14,7 +14,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from unsynth import __version__, audio, crew
+from unsynth import __version__, audio, crew, folders
 from unsynth.base import Budget, OutputError, Problem, UnsynthError, UsageError
 from unsynth.match import Match, match
 from unsynth.report import index
@@ -224,7 +224,7 @@ def _is_free(folder: Path, sound: str) -> bool:
     if not os.path.lexists(folder):
         return True
     owner = _record(folder).get("job", {}).get("sound")
-    return owner == sound if owner else folder.is_dir() and not any(folder.iterdir())
+    return owner == sound if owner else folders.is_unused(folder)
 
 
 def _record(folder: Path) -> Json:
@@ -240,6 +240,7 @@ def _save(found: Match, folder: Path, job: Json) -> Json:
     """Write everything, the record first without and at last with the result, which is returned."""
     result = _result(found, folder)
     _make(folder)
+    folders.sweep(folder)
     audio.write_text(folder / RECORD, json.dumps({"job": job, "result": None}))
     with suppress(OSError):
         for old in (*folder.glob("candidate-*"), *folder.glob("match.*"), *folder.glob(".*.part")):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 
 from unsynth import __version__
 from unsynth.base import NotFoundError, OutputError, PatchError
-from unsynth.folders import data_folder
+from unsynth.folders import data_folder, whole
 
 FORMAT = "unsynth.checkpoint/1"
 ENCODER = "encoder."
@@ -46,13 +45,10 @@ def save(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) ->
 
 def write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     """Write a safetensors file whole or not at all; OutputError where it cannot be written."""
-    temporary = path.with_name(path.name + ".tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, temporary, metadata)
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        with whole(path) as temporary:
+            save_file(tensors, temporary, metadata)
     except (OSError, SafetensorError) as error:
         raise OutputError(f"{path} could not be written ({error}); make room or name another folder.") from error
 

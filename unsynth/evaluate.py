@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from unsynth import __version__, audio, crew, distances
+from unsynth import __version__, audio, crew, distances, folders
 from unsynth.base import Audio, Budget, Params, Problem, Search, Solution, Synth, UsageError
 from unsynth.native import torch_on_one_thread
 from unsynth.params import ParamSpec
@@ -177,13 +177,11 @@ def run(
     done = {(row.arm, *row.key) for row in rows}
     plan = [Trial(target, arm) for target in targets for arm in arms if arm != ORACLE or target.params is not None]
     todo = [trial for trial in plan if trial.key not in done]
-    with out.open("a") as file:
-        each = partial(_solved, synth=synth, presets=presets, budget=budget, seed=seed, patches=patches)
-        for _, row in crew.share(each, todo, who or crew.Alone(), name=Trial.told):
-            file.write(_line_of(row))
-            file.flush()
-            rows.append(row)
-            on_row(row)
+    each = partial(_solved, synth=synth, presets=presets, budget=budget, seed=seed, patches=patches)
+    for _, row in crew.share(each, todo, who or crew.Alone(), name=Trial.told):
+        folders.append(out, _line_of(row))
+        rows.append(row)
+        on_row(row)
     return _in_order(rows, [trial.key for trial in plan], out)
 
 
@@ -201,12 +199,12 @@ def _in_order(rows: list[Row], plan: list[tuple[str, str, str]], out: Path) -> l
     ordered = sorted(rows, key=lambda row: place.get((row.arm, *row.key), -1))
     if ordered != rows:
         header = out.read_text().partition("\n")[0]
-        audio.write_text(out, "".join([f"{header}\n", *map(_line_of, ordered)]))
+        audio.write_text(out, "".join(f"{line}\n" for line in [header, *map(_line_of, ordered)]))
     return ordered
 
 
 def _line_of(row: Row) -> str:
-    return json.dumps(asdict(row)) + "\n"
+    return json.dumps(asdict(row))
 
 
 def machine() -> dict[str, str | int]:
@@ -232,7 +230,7 @@ def _processor() -> str:
 def load(path: Path) -> tuple[dict[str, object], list[Row]]:
     """Header and rows of a results file; UsageError where it is none."""
     try:
-        header, *lines = [json.loads(line) for line in path.read_text().splitlines()]
+        header, *lines = [json.loads(line) for line in folders.lines(path)]
         return {"budget": header["budget"], **header}, [Row(**line) for line in lines]
     except (ValueError, TypeError, KeyError) as error:
         raise UsageError(f"{path} is no file of results, or is damaged; name one of `unsynth evaluate`.") from error
@@ -244,6 +242,7 @@ def _resume(out: Path, header: dict[str, object]) -> list[Row]:
         other = [key for key in SAME if found.get(key) != header[key]]
         if other:
             raise UsageError(f"{out} has results of another {other[0]}; name another file as --out.")
+        audio.write_text(out, "".join(f"{line}\n" for line in folders.lines(out)))
         return rows
     out.parent.mkdir(parents=True, exist_ok=True)
     audio.write_text(out, json.dumps(header) + "\n")

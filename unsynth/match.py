@@ -30,6 +30,7 @@ from unsynth.sounds import ids
 from unsynth.synths import synth as synth_of
 
 APART_SECONDS = 0.1  # spent on what sets the candidates apart, at the search's own pace of rendering
+APART_SHARE = 0.01  # of the renders, where they are the only budget: as many whatever the pace
 
 
 @dataclass
@@ -163,7 +164,7 @@ def match(
     problem = Problem(played, target[None], MatchDistance(target[None]), limit, on_progress, device=as_device(device))
     found, interrupted = _search(problem, search, first)
     chosen = of(problem, found, candidates)
-    tell_apart(instrument, chosen, int(APART_SECONDS * problem.renders / problem.seconds))
+    tell_apart(instrument, chosen, _apart(problem))
     return Match(
         name=name,
         spec=instrument.spec,
@@ -267,6 +268,12 @@ def _search(problem: Problem, search: Search, start: Params) -> tuple[Solution, 
         if not len(problem.elite.params):
             raise
         return problem.elite, True
+
+
+def _apart(problem: Problem) -> int:
+    """How many renders may be spent on what sets the candidates apart."""
+    share = APART_SHARE if problem.budget.seconds is None else APART_SECONDS / problem.seconds
+    return int(share * problem.renders)
 
 
 class _Verb(ModuleType):

@@ -22,7 +22,7 @@ from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from torch import Tensor
 
-from unsynth import audio, checkpoint
+from unsynth import audio, checkpoint, folders
 from unsynth.base import Objective, OutputError, PatchError, UsageError
 from unsynth.distributed import agree, any_of
 from unsynth.recipe import Recipe, same, seeded
@@ -191,6 +191,8 @@ class _Run:
             out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"The folder {out} cannot be made: {error.strerror}; name another one.") from error
+        if self.writes:
+            folders.sweep(out)
 
     def resume(self) -> None:
         """Go on from the state in the folder, if there is one; lines of the log from after it are made again."""
@@ -207,8 +209,7 @@ class _Run:
             self._cut_log()
 
     def _cut_log(self) -> None:
-        lines = (self.out / LOG).read_text().splitlines()
-        kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= self.at]
+        kept = [line for line in folders.lines(self.out / LOG) if json.loads(line)["step"] <= self.at]
         audio.write_text(self.out / LOG, "".join(f"{line}\n" for line in kept))
 
     def told(self, terms: dict[str, Tensor]) -> None:
@@ -237,11 +238,7 @@ class _Run:
     def _log(self, row: dict[str, float]) -> None:
         finite = {name: value if math.isfinite(value) else None for name, value in row.items()}
         line = json.dumps({"step": self.trainer.step, **finite, "seconds": round(self.trainer.seconds, 1)})
-        try:
-            with (self.out / LOG).open("a") as file:
-                file.write(f"{line}\n")
-        except OSError as error:
-            raise OutputError(f"{self.out / LOG} cannot be written ({error.strerror}); make room.") from error
+        folders.append(self.out / LOG, line)
 
     def save_if_due(self) -> None:
         if time.monotonic() - self.saved > 60 * self.save_minutes:

@@ -19,6 +19,7 @@ def pretrain_encoder(
     devices: int = 1,
     nodes: int = 1,
     minutes: float | None = None,
+    save_minutes: float = 5.0,
     validate_steps: int = 1000,
 ) -> None:
     """Train an encoder by a recipe, or go on where the training in OUT stopped.
@@ -34,6 +35,7 @@ def pretrain_encoder(
         devices: processes on each machine (with torchrun or SLURM: those that it started).
         nodes: machines.
         minutes: stop, saved, after so long.
+        save_minutes: how often to save; what was done since is done again after a crash.
         validate_steps: how often to log the recall of a joint space among 2,000 validation sounds; 0 is never.
     """
     from unsynth.distributed import leave, rank
@@ -51,9 +53,11 @@ def pretrain_encoder(
         raise UsageError("Name a recipe to train, such as one of those in recipes/.")
     if validate_steps < 0:
         raise UsageError(f"Every {validate_steps} steps is not possible; give --validate-steps 0 or more.")
+    if not save_minutes >= 0:
+        raise UsageError(f"Every {save_minutes} minutes is not possible; give --save-minutes 0 or more.")
     folder = Path(out) if out else Path("runs") / Path(recipe).stem
     what, facts = read(Path(recipe), set or [])
-    limits = {"device": device, "devices": devices, "nodes": nodes, "minutes": minutes}
+    limits = {"device": device, "devices": devices, "nodes": nodes, "minutes": minutes, "save_minutes": save_minutes}
     if validate_steps:
         limits |= {"validate": validation(what.sounds(synth_of(what.synth))), "validate_steps": validate_steps}
     with Display() as display:

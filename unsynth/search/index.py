@@ -189,9 +189,10 @@ def build(
     """
     _make(path.parent)
     part = path.with_name(path.name + ".part")
-    projection = _projection(part.with_suffix(".fit"), synth, feature, dim, fitted_on or FITTED_ON, chunk)
+    with torch_on_one_thread():
+        projection = _projection(part.with_suffix(".fit"), synth, feature, dim, fitted_on or FITTED_ON, chunk)
     with part.open("ab") as file:
-        done = file.tell() // dim // chunk * chunk  # a chunk that is rendered in parts may differ in its last bits
+        done = file.tell() // (dim * chunk) * chunk  # a kill may have left a piece, and chunks decide the last bits
         file.truncate(done * dim)
         for codes in _blocks(partial(_codes, synth, feature, projection, chunk), done, count, chunk, who):
             file.write(codes)

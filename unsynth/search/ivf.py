@@ -6,7 +6,6 @@ stay the eight bits they are, so distances are exact; what may be missed is in a
 
 from __future__ import annotations
 
-import os
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +16,7 @@ from jaxtyping import Float, Int8, Int64
 from torch import Tensor
 
 from unsynth.base import OutputError, PatchError
+from unsynth.folders import whole
 
 ADDED = 1 << 16  # codes that are added to the lists at once
 
@@ -49,11 +49,10 @@ def build(
     made.train(codes[:: max(1, len(codes) // (fitted_on * centres))].float().numpy())
     for part in codes.split(ADDED):
         made.add(part.float().numpy())
-    temporary = path.with_name(path.name + ".tmp")
     try:
-        faiss.write_index(made, str(temporary))
-        os.replace(temporary, path)
-    except (OSError, RuntimeError) as error:
+        with whole(path) as temporary:
+            faiss.write_index(made, str(temporary))
+    except RuntimeError as error:
         raise OutputError(f"{path} could not be written; make room or name another folder.") from error
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from unsynth import audio, crew
+from unsynth import audio, crew, folders
 from unsynth.base import Batch, OutputError, Params, PatchError, SoundIds, Synth, UsageError
 from unsynth.native import torch_on_one_thread
 from unsynth.sounds import shards, tars
@@ -131,9 +130,7 @@ def _begun(folder: Path, source: Live, count: int, largest: int) -> shards.Json:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"The folder {folder} cannot be made ({error.strerror}); choose another --out.") from error
-    for half in folder.glob(".*.part"):
-        with suppress(OSError):
-            half.unlink()
+    folders.sweep(folder)
     return {**facts, "shards": found.get("shards", {})}
 
 

@@ -24,7 +24,6 @@ from unsynth.search.objective import MatchDistance
 from unsynth.space import JointSpace
 from unsynth.study.recall import points, ranks, recall
 from unsynth.synths import synth as synth_of
-from unsynth.targets import Target, held_out
 from unsynth.train import MODEL, Progress, fit
 
 Error = Literal["embedding", "params"]

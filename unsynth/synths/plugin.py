@@ -20,6 +20,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from unsynth import audio
 from unsynth.base import Audio, EngineError, NotFoundError, Params, PatchError, SoundIds, Synth, UsageError
 from unsynth.folders import data_folder
 from unsynth.params import Param, ParamSpec
@@ -112,10 +113,10 @@ def make(path: str, file: Path, seconds: float = SECONDS) -> Path:
     if not Path(path).exists():
         raise NotFoundError(f"There is no plugin at {path}; give the path of a .vst3.")
     file.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=file.parent) as folder:
+    with TemporaryDirectory() as folder:
         made = Path(folder, "profile.json")
         _run("profile", str(Path(path).absolute()), str(seconds), str(made))
-        made.replace(file)
+        audio.write_bytes(file, made.read_bytes())
     return file
 
 
