@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,11 +24,14 @@ from unsynth.params import ParamSpec
 from unsynth.sounds.live import Live
 from unsynth.sounds.source import Source
 from unsynth.synths import synth as synth_of
+from unsynth.synths.plugin import is_known
 
-DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+PLAIN = re.compile(r"[\w+:/-]*|[-+]?[\d.]+(e[-+]?\d+)?")  # texts that name no class: with neither dots nor YAML in them
+LARGEST = 1 << 16  # bytes of a recipe
+MOST = 4096  # values in one
 OWN = ("unsynth.", "torch.optim.")
 MADE = ("objective", "optimizer", "sounds")  # options that are made from something, each time anew
-PATHS = ("folder", "start", "space")  # options that are plain text, and never imported, whatever they look like
+PATHS = ("folder", "start", "space", "base", "prior")  # options that are plain text, and never imported, whatever they look like
 LONGEST = 300  # characters of a message
 
 
@@ -109,12 +113,38 @@ def load(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise NotFoundError(f"There is no recipe at {path}; the folder recipes/ has some.")
     try:
-        options = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        with path.open("rb") as file:
+            text = file.read(LARGEST + 1)
+        options = yaml.safe_load(text) if len(text) <= LARGEST else None
+    except (yaml.YAMLError, ValueError, ArithmeticError, RecursionError, OSError) as error:
         raise UsageError(f"{path} is not YAML; look at the recipes in recipes/ for how one is written.") from error
-    if not isinstance(options, dict):
+    if not isinstance(options, dict) or not _is_small(options):
         raise UsageError(f"{path} is not a recipe; look at the recipes in recipes/ for how one is written.")
+    if foreign := _foreign(options):
+        raise UsageError(
+            f"{path} asks for {foreign[:60]!a}, which is not part of unsynth; name a class of your own with --set."
+        )
     return options
+
+
+def _is_small(options: Any) -> bool:
+    """Whether what a file holds is of plain keys and few values, however often its parts are repeated."""
+    left, count = [options], 0
+    while left and count < MOST:
+        value, count = left.pop(), count + 1
+        inside = value if isinstance(value, list) else value.values() if isinstance(value, dict) else ()
+        if isinstance(value, dict) and not all(isinstance(key, str) for key in value):
+            return False
+        left.extend(islice(inside, MOST))
+    return not left
+
+
+def _foreign(options: dict[str, Any]) -> str | None:
+    """What a file names that is not ours to import, if anything; a plugin that was never used here is not either."""
+    synth = str(options.get("synth", ""))
+    if synth.startswith("plugin:") and not is_known(synth.removeprefix("plugin:")):
+        return synth
+    return next((name for name in _names(options) if not _is_own(name)), None)
 
 
 def parse(options: dict[str, Any], settings: Sequence[str] = ()) -> tuple[Recipe, dict[str, Any]]:
@@ -147,9 +177,10 @@ def rebuild(facts: dict[str, Any]) -> Recipe:
     options, spec = facts.get("recipe"), facts.get("spec")
     if not isinstance(options, dict):
         raise PatchError("The checkpoint has no recipe; train it again.")
-    foreign = [name for name in _names(options) if not _is_own(name)]
-    if foreign:
-        raise PatchError(f"The checkpoint asks for {foreign[0]}, which is not part of unsynth; it is not loaded.")
+    if not _is_small(options):
+        raise PatchError("The checkpoint has no recipe; train it again.")
+    if foreign := _foreign(options):
+        raise PatchError(f"The checkpoint asks for {foreign[:60]!a}, which is not part of unsynth; it is not loaded.")
     try:
         recipe, now = parse(options)
     except UsageError as error:
@@ -211,7 +242,9 @@ def restored(path: Path, synth: Synth) -> Objective:
 def same(ours: dict[str, Any], theirs: dict[str, Any]) -> bool:
     """Whether the facts of a state are of the recipe of ``ours``; what is new since then has its default in both."""
     options = theirs.get("recipe")
-    if not isinstance(options, dict) or not set(_names(options)) <= set(_names(ours["recipe"])):
+    if not isinstance(options, dict) or not _is_small(options):
+        return False
+    if not set(_names(options)) <= set(_names(ours["recipe"])):
         return False  # before anything that only the file names is imported
     try:
         now = parse(options)[1]
@@ -252,10 +285,11 @@ def _names(options: Any) -> list[str]:
     """Everything in the options that could be the import path of something."""
     if isinstance(options, dict):
         named = [str(options["class_path"])] if "class_path" in options else []
-        return named + [name for key, value in options.items() if key not in PATHS for name in _names(value)]
+        inside = (value for key, value in options.items() if key.rpartition(".")[2] not in PATHS)
+        return named + [name for value in inside for name in _names(value)]
     if isinstance(options, list):
         return [name for value in options for name in _names(value)]
-    return [options] if isinstance(options, str) and DOTTED.fullmatch(options) else []
+    return [options] if isinstance(options, str) and not PLAIN.fullmatch(options) else []
 
 
 def _is_own(name: str) -> bool:

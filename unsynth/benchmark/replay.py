@@ -14,7 +14,7 @@ from unsynth import audio
 from unsynth.base import Audio, NotFoundError, Synth, UsageError
 from unsynth.evaluate import HELD_OUT, Row, by_id, play, recording
 
-OWN = re.compile(r"id-(\d+)")
+OWN = re.compile(r"id-([0-9]{1,18})")
 Key = tuple[str, str]  # family and name of a target
 
 
@@ -69,8 +69,9 @@ def replay(header: dict[str, object], rows: Iterable[Row], synth: Synth, sounds:
     Raises:
         UsageError: the results have no patches, or those of another version of the synth.
     """
+    rows = list(rows)
     if not any(row.params for row in rows):
         raise UsageError("These results are of an older version that kept no patches; run `unsynth evaluate` again.")
-    if header.get("spec") != synth.spec.hash:
+    if header.get("spec") != synth.spec.hash or any(len(row.params or synth.spec) != len(synth.spec) for row in rows):
         raise UsageError(f"The patches of these results are not of this {synth.name}; run `unsynth evaluate` again.")
     return Replay(synth, sounds or str(header.get("sounds") or ""))
