@@ -9,7 +9,7 @@ ROWS = (
     "params",
     "base audio distributed",
     "synths frontends distances",
-    "sounds encoders presets optimizers checkpoint",
+    "sounds encoders presets optimizers checkpoint foreign",
     "recipe",
     "space",
     "objectives estimators search",

@@ -29,6 +29,7 @@ SILENT = 10 ** (-80 / 20)  # a sound that never swings more than this is silent 
 FLOOR_DB = -200.0  # loudness of digital silence
 BLOCK_SECONDS = 0.25
 BLOCK_VALUES = 2**20  # of all channels together: bounds the memory of a block whatever its header says
+MOST_VALUES = 2**30  # of all channels: a small file can hold years of silence, which are not all looked through
 
 Block = Mono = npt.NDArray[np.float32]  # (time, channels); (time,)
 
@@ -168,8 +169,10 @@ def _opened(path: Path) -> Iterator[_Forward]:
 
 def _file_blocks(path: Path) -> Iterator[Block]:
     with _opened(path) as file:
-        frames = _block_frames(file.samplerate, file.channels)
+        frames, left = _block_frames(file.samplerate, file.channels), MOST_VALUES
         while len(block := file.read(frames, dtype="float32", always_2d=True)):
+            if (left := left - block.size) < 0:
+                raise UnusableError(f"{path} begins with hours of silence; cut them off.")
             yield np.asarray(block, np.float32)
 
 

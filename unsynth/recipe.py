@@ -6,8 +6,6 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import import_module
-from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,20 +17,17 @@ from torch.optim import Optimizer
 
 from unsynth import __version__, checkpoint
 from unsynth.base import NotFoundError, Objective, PatchError, Synth, UsageError
+from unsynth.foreign import foreign_of, is_plain, names
 from unsynth.optimizers import MakeOptimizer, Schedule
 from unsynth.params import ParamSpec
 from unsynth.sounds.live import Live
 from unsynth.sounds.source import Source
 from unsynth.synths import synth as synth_of
-from unsynth.synths.plugin import is_known
 
-PLAIN = re.compile(r"[\w+:/-]*|[-+]?[\d.]+(e[-+]?\d+)?")  # texts that name no class: with neither dots nor YAML in them
 LARGEST = 1 << 16  # bytes of a recipe
-MOST = 4096  # values in one
-OWN = ("unsynth.", "torch.optim.")
 MADE = ("objective", "optimizer", "sounds")  # options that are made from something, each time anew
-PATHS = ("folder", "start", "space", "base", "prior")  # options that are plain text, and never imported, whatever they look like
-LONGEST = 300  # characters of a message
+LONGEST = 300  # characters of a message, or of a text in a recipe
+COMPLAINTS = (ArithmeticError, AttributeError, ImportError, LookupError, RuntimeError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -118,33 +113,13 @@ def load(path: Path) -> dict[str, Any]:
         options = yaml.safe_load(text) if len(text) <= LARGEST else None
     except (yaml.YAMLError, ValueError, ArithmeticError, RecursionError, OSError) as error:
         raise UsageError(f"{path} is not YAML; look at the recipes in recipes/ for how one is written.") from error
-    if not isinstance(options, dict) or not _is_small(options):
+    if not isinstance(options, dict) or not is_plain(options):
         raise UsageError(f"{path} is not a recipe; look at the recipes in recipes/ for how one is written.")
-    if foreign := _foreign(options):
+    if foreign := foreign_of(options):
         raise UsageError(
             f"{path} asks for {foreign[:60]!a}, which is not part of unsynth; name a class of your own with --set."
         )
     return options
-
-
-def _is_small(options: Any) -> bool:
-    """Whether what a file holds is of plain keys and few values, however often its parts are repeated."""
-    left, count = [options], 0
-    while left and count < MOST:
-        value, count = left.pop(), count + 1
-        inside = value if isinstance(value, list) else value.values() if isinstance(value, dict) else ()
-        if isinstance(value, dict) and not all(isinstance(key, str) for key in value):
-            return False
-        left.extend(islice(inside, MOST))
-    return not left
-
-
-def _foreign(options: dict[str, Any]) -> str | None:
-    """What a file names that is not ours to import, if anything; a plugin that was never used here is not either."""
-    synth = str(options.get("synth", ""))
-    if synth.startswith("plugin:") and not is_known(synth.removeprefix("plugin:")):
-        return synth
-    return next((name for name in _names(options) if not _is_own(name)), None)
 
 
 def parse(options: dict[str, Any], settings: Sequence[str] = ()) -> tuple[Recipe, dict[str, Any]]:
@@ -177,9 +152,9 @@ def rebuild(facts: dict[str, Any]) -> Recipe:
     options, spec = facts.get("recipe"), facts.get("spec")
     if not isinstance(options, dict):
         raise PatchError("The checkpoint has no recipe; train it again.")
-    if not _is_small(options):
+    if not is_plain(options):
         raise PatchError("The checkpoint has no recipe; train it again.")
-    if foreign := _foreign(options):
+    if foreign := foreign_of(options):
         raise PatchError(f"The checkpoint asks for {foreign[:60]!a}, which is not part of unsynth; it is not loaded.")
     try:
         recipe, now = parse(options)
@@ -242,9 +217,9 @@ def restored(path: Path, synth: Synth) -> Objective:
 def same(ours: dict[str, Any], theirs: dict[str, Any]) -> bool:
     """Whether the facts of a state are of the recipe of ``ours``; what is new since then has its default in both."""
     options = theirs.get("recipe")
-    if not isinstance(options, dict) or not _is_small(options):
+    if not isinstance(options, dict) or not is_plain(options):
         return False
-    if not set(_names(options)) <= set(_names(ours["recipe"])):
+    if not set(names(options)) <= set(names(ours["recipe"])):
         return False  # before anything that only the file names is imported
     try:
         now = parse(options)[1]
@@ -258,10 +233,10 @@ def _explained() -> Iterator[None]:
     """What jsonargparse and constructors complain of, as one sentence that ends with the option in question."""
     try:
         yield
-    except (ArgumentError, TypeError, ValueError, KeyError, RuntimeError) as error:
-        what = " ".join(str(error).split())
+    except (*COMPLAINTS, ArgumentError) as error:
+        what = "".join(letter if letter.isprintable() else " " for letter in " ".join(str(error).split()))
         misspelt = re.findall(r"(?:Option|Key) '[^']+' is not \w+|unrecognized arguments: \S+", what)
-        said = misspelt[-1] if misspelt else what[max(0, what.rfind("Parser key")) :][:LONGEST]
+        said = (misspelt[-1] if misspelt else what[max(0, what.rfind("Parser key")) :])[:LONGEST]
         raise UsageError(
             f"The recipe cannot be used: {said.rstrip('.')}; see recipes/ and docs/training.md."
         ) from error
@@ -279,30 +254,3 @@ def _parser() -> ArgumentParser:
     parser = ArgumentParser(exit_on_error=False, allow_abbrev=False, add_help=False)
     parser.add_class_arguments(Recipe, as_group=False)
     return parser
-
-
-def _names(options: Any) -> list[str]:
-    """Everything in the options that could be the import path of something."""
-    if isinstance(options, dict):
-        named = [str(options["class_path"])] if "class_path" in options else []
-        inside = (value for key, value in options.items() if key.rpartition(".")[2] not in PATHS)
-        return named + [name for value in inside for name in _names(value)]
-    if isinstance(options, list):
-        return [name for value in options for name in _names(value)]
-    return [options] if isinstance(options, str) and not PLAIN.fullmatch(options) else []
-
-
-def _is_own(name: str) -> bool:
-    """Whether ``name`` is a class that unsynth, or torch as an optimiser, has defined."""
-    module, _, attribute = name.rpartition(".")
-    if not f"{module}.".startswith(OWN) or "__" in name:
-        return False
-    try:
-        found = getattr(import_module(module), attribute, None)
-    except ImportError:
-        return False
-    return (
-        isinstance(found, type)
-        and issubclass(found, nn.Module | Optimizer | Source)
-        and found.__module__.startswith(OWN)
-    )

@@ -57,4 +57,4 @@ def resident_mb() -> float:
 
 def peak_mb() -> float:
     """The most memory that this process ever had."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6

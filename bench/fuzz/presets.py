@@ -15,9 +15,9 @@ from bench.fuzz.trial import Target
 from unsynth.presets import fxp, patch, saved, syx, vital
 from unsynth.synths import plugin, surge_patch, synth
 
-XML = re.compile(r'"[^"]*"|<[^<>]*>|[\w.]+')
+XML = re.compile(r'"[^"]*"|<[^<>]*/>')
 XML_WORDS = (
-    *(f'"{word}"' for word in WORDS if '"' not in word and len(word) < 6000),
+    *(f'"{word}"' for word in WORDS if not set(word) & set('"<&') and len(word) < 6000),
     *('"&#0;"', '"&lt;"', '"&x;"', '<!DOCTYPE a [<!ENTITY x "y">]>', "<a>" * 50_000, "<a" + ' b="c"' * 2, "<patch>", "</patch>"),
     *('"0"', '"1"', '"28"', '"9"', '"-1"', '"2"', "<?xml encoding='utf-16'?>", "<![CDATA[", "<!--", "\0", "\ud800"),
 )  # fmt: skip

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import faulthandler
-import json
 import multiprocessing
 import os
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -16,10 +16,11 @@ from typing import Any
 
 from bench.fuzz import target
 from bench.fuzz.guard import CANARY, Guard, limit_memory, peak_mb, resident_mb
-from bench.fuzz.trial import LIMIT, Account, generator, trials
+from bench.fuzz.trial import Account, generator, trials
 
 MOST_FAILURES = 50  # kinds, after which something is wrong with the target itself
-STUCK = 6 * LIMIT  # seconds without an input after which a process is killed
+STUCK = 120.0  # seconds without an input after which a process is killed
+PART = 500  # inputs after which a process tells how it went
 WARM = 20  # inputs before memory is limited, so that what is loaded on first use is loaded
 SHARED = Path("/dev/shm")  # memory, where the system has it: files are written a million times
 
@@ -32,12 +33,11 @@ def scratch() -> tempfile.TemporaryDirectory[str]:
 
 
 def work(name: str, numbers: range, seed: int, folder: str, at: Any, answers: Connection) -> None:
-    """Give inputs to a target in this process, and send the account."""
+    """Give inputs to a target in this process, and send an account of each part of them."""
     faulthandler.enable()
     os.environ |= {"HOME": folder, "TMPDIR": folder, "UNSYNTH_DATA": f"{folder}/data", "OMP_NUM_THREADS": "1"}
-    tempfile.tempdir = None
+    tempfile.tempdir, sys.dont_write_bytecode = None, True
     os.chdir(folder)
-    sys.dont_write_bytecode = True
     sys.path.append(folder)
     made = target(name, Path(folder))
     trials(made, seed, range(WARM))
@@ -48,51 +48,62 @@ def work(name: str, numbers: range, seed: int, folder: str, at: Any, answers: Co
     def note(number: int) -> None:
         at.value = number
 
-    account = trials(made, seed, numbers, note)
-    for what in guard.seen:
-        account.fail(what, -1)
-    answers.send((asdict(account), began, peak_mb()))
+    for first in range(numbers.start, numbers.stop, PART):
+        account = trials(made, seed, range(first, min(first + PART, numbers.stop)), note)
+        account.start_mb, account.peak_mb = began, peak_mb()
+        while guard.seen:
+            account.fail(guard.seen.pop(), first)
+        answers.send(asdict(account))
 
 
-def supervised(name: str, inputs: int, seed: int) -> dict[str, Any]:
-    """All inputs of a target: where its process dies, a new one goes on behind the input that it died of."""
+def supervised(name: str, inputs: int, seed: int, total: Account, end: float, on_part: Callable[[], None]) -> None:
+    """Give a target inputs until ``total`` has so many, or until ``end`` of the monotonic clock.
+
+    Where its process dies, a new one gives those that came before the input that it died of, and goes on behind it.
+    """
+    last = inputs
+    while total.inputs < inputs and len(total.failures) < MOST_FAILURES and time.monotonic() < end:
+        if last == total.inputs:
+            total.add(Account(inputs=1, failures={f"the process died of input {last}": [last, 1]}))
+            last = inputs
+        died = _process(name, range(total.inputs, last), seed, total, end, on_part)
+        last = last if died is None else died
+
+
+def _process(
+    name: str, numbers: range, seed: int, total: Account, end: float, on_part: Callable[[], None]
+) -> int | None:
+    """One process for these inputs; the number of the one that it dies of."""
     spawn = multiprocessing.get_context("spawn")
-    total, peak, began, cpu = Account(), 0.0, 0.0, time.monotonic()
-    first = 0
-    while first < inputs and len(total.failures) < MOST_FAILURES:
-        with scratch() as folder:
-            at, (receiver, sender) = spawn.Value("q", first), spawn.Pipe(duplex=False)
-            process = spawn.Process(target=work, args=(name, range(first, inputs), seed, folder, at, sender))
-            process.start()
-            sender.close()
-            if told := awaited(process, at, receiver):
-                account, began, last = told
-                total.add(Account(**account))
-                peak, first = max(peak, last), inputs
-            else:
-                total.add(Account(inputs=at.value + 1 - first))
-                total.fail(f"the process died ({process.exitcode}) of input {at.value}", at.value)
-                first = at.value + 1
-    found = {**asdict(total), "seconds": round(time.monotonic() - cpu), "peak_mb": round(peak), "start_mb": round(began)}
-    print(f"{name}: {json.dumps(found)}", flush=True)
-    return found
-
-
-def awaited(process: Any, at: Any, receiver: Connection) -> Any:
-    """What a process sends in the end; None where it dies, or is stuck and killed."""
-    before = None
-    while not receiver.poll(STUCK):
-        if before == at.value or not process.is_alive():
+    with scratch() as folder:
+        at, (receiver, sender) = spawn.Value("q", numbers.start), spawn.Pipe(duplex=False)
+        process = spawn.Process(target=work, args=(name, numbers, seed, folder, at, sender))
+        process.start()
+        sender.close()
+        try:
+            while total.inputs < numbers.stop:
+                if not _is_there(receiver, at, end):
+                    return None if time.monotonic() > end else at.value
+                total.add(Account(**receiver.recv()))
+                on_part()
+            return None
+        except EOFError:
+            return at.value
+        finally:
             process.kill()
             process.join()
-            return None
-        before = at.value
-    try:
-        return receiver.recv()
-    except EOFError:
-        return None
-    finally:
-        process.join()
+
+
+def _is_there(receiver: Connection, at: Any, end: float) -> bool:
+    """Whether there is news of a process before ``end``, and before it is stuck."""
+    before, since = at.value, time.monotonic()
+    while not receiver.poll(1.0):
+        now = time.monotonic()
+        if before != at.value:
+            before, since = at.value, now
+        if now > end or now - since > STUCK:
+            return False
+    return True
 
 
 def again(name: str, number: int, seed: int) -> None:

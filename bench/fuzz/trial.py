@@ -14,7 +14,7 @@ from typing import Any
 
 from unsynth.base import UnsynthError
 
-LIMIT = 10.0  # seconds that an input may take
+LIMIT = 5.0  # seconds of processor time that an input may take
 LONGEST = 600  # characters of a sentence
 ROOT = Path(__file__).parent.parent.parent
 
@@ -35,7 +35,7 @@ class Target:
 
 
 class SlowError(BaseException):
-    """An input took longer than it may."""
+    """An input took more processor time than it may."""
 
 
 class WrongError(Exception):
@@ -51,6 +51,8 @@ class Account:
     refused: int = 0
     worst_seconds: float = 0.0
     worst_cpu_seconds: float = 0.0
+    start_mb: float = 0.0
+    peak_mb: float = 0.0
     failures: dict[str, list[int]] = field(default_factory=dict)
 
     def fail(self, what: str, number: int) -> None:
@@ -60,7 +62,7 @@ class Account:
     def add(self, other: Account) -> None:
         for name in ("inputs", "accepted", "refused"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
-        for name in ("worst_seconds", "worst_cpu_seconds"):
+        for name in ("worst_seconds", "worst_cpu_seconds", "start_mb", "peak_mb"):
             setattr(self, name, max(getattr(self, name), getattr(other, name)))
         for what, (first, count) in other.failures.items():
             before = self.failures.get(what, [first, 0])
@@ -120,10 +122,10 @@ def _limited(seconds: float) -> Iterator[None]:
     def stop(*_: object) -> None:
         raise SlowError(f"more than {seconds:g} s")
 
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    before = signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)

@@ -74,17 +74,15 @@ class Shards(Source):
         there = sum(shard["sounds"] for shard in self.shards.values())
         if there != self.manifest["count"]:
             raise NotFoundError(f"{folder} has {there} of {self.manifest['count']} sounds yet; {AGAIN}.")
-        for name, shard in self.shards.items():
-            if shard["sounds"] * LEAST > _size(self.folder / f"{name}.tar"):
-                raise UnreadableError(f"{self.folder / name}.tar is missing or damaged; {AGAIN}.")
         self.names = {split: [name for name in self.shards if name.startswith(split)] for split in SPLITS}
         self.ends = {s: [*accumulate(self.shards[name]["sounds"] for name in self.names[s])] for s in SPLITS}
-        self.opened = cache(self._opened)
+        self.opened, self.checked = cache(self._opened), cache(self._checked)
 
     def size(self, split: Split) -> float:
         return self.ends[split][-1] if self.ends[split] else 0
 
     def take(self, split: Split, start: int, count: int, device: torch.device | str = "cpu") -> Batch:
+        self.checked(split)
         every = torch.arange(start, start + count)
         rows = rounds(start, count, int(self.size(split))) if split == "train" else every
         ends = torch.tensor(self.ends[split])
@@ -96,6 +94,13 @@ class Shards(Source):
         where = [(shard.path, shard.places[i]) for shard, i in found]
         samples = round(self.synth.rate * self.synth.seconds)
         return Batch(ids, params, tars.sounds(where, self.synth.rate, samples)).to(device)
+
+    def _checked(self, split: Split) -> None:
+        """UnreadableError unless the shards of a split are large enough for the sounds that the manifest has there."""
+        for name in self.names[split]:
+            path = self.folder / f"{name}.tar"
+            if self.shards[name]["sounds"] * LEAST > (path.stat().st_size if path.is_file() else 0):
+                raise UnreadableError(f"{path} is missing or damaged; {AGAIN}.")
 
     def _opened(self, name: str) -> Shard:
         path = self.folder / f"{name}.tar"
@@ -115,10 +120,6 @@ class Shards(Source):
 
 def _is_unit(params: Params) -> bool:
     return bool(((params >= 0) & (params <= 1)).all())
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.is_file() else 0
 
 
 def digest(path: Path) -> str:
