@@ -1,13 +1,15 @@
 """``python -m bench.load_web``: many people at the web page at once. How long they wait, and what memory it takes.
 
 Each person sends a sound of their own pitch, searches, follows the search, hears the best candidate and leaves, again
-and again. Results that are not theirs (another name, another pitch) are counted as mixed up.
+and again. Results that are not theirs (another name, another pitch) are counted as mixed up. One person is there alone
+first; then so many as are asked for; then more than there is room for, at once; then one alone again.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
+import json
 import os
 import re
 import statistics
@@ -18,20 +20,28 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
 import soundfile
 
-from bench.timing import table
+from bench.machine import ROOT, facts, load
+from unsynth import audio
 
 RATE, SECONDS = 44_100, 1.0
 TIMEOUT = 60.0
 AGAIN = 0.5  # seconds before somebody who was sent away asks again
 LATENCIES = ("send", "first candidate", "whole search", "news", "hear")
 PAGE = os.sysconf("SC_PAGE_SIZE")
+OUT = ROOT / "results" / "reliability-load.json"
+ALONE = 0.5  # minutes
+PARTS = 5  # of the time with many
+
+Json = dict[str, Any]
 
 
 class Tally:
@@ -104,13 +114,15 @@ def ask(client: httpx.Client, method: str, path: str, tally: Tally, **options: o
 
 
 def person(address: str, hertz: int, budget: float, end: float, tally: Tally) -> None:
-    """Visits until ``end``."""
+    """Visits until ``end``, one at least."""
     with httpx.Client(base_url=address, timeout=TIMEOUT) as client:
-        while time.monotonic() < end:
+        while True:
             try:
                 visit(client, hertz, budget, tally)
             except httpx.HTTPError as error:
                 tally.count(f"failed: {type(error).__name__}")
+            if time.monotonic() > end:
+                return
 
 
 def resident(process: int) -> float:
@@ -118,24 +130,87 @@ def resident(process: int) -> float:
     return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * PAGE / 1e6
 
 
-def report(tally: Tally, memory: list[tuple[float, float]], minutes: float, parts: int = 4) -> str:
-    """Latency and memory over time, in equal parts of the run."""
+def phase(name: str, server: Server, sessions: int, minutes: float, budget: float, parts: int = 1) -> Json:
+    """So many people for so long; what they saw, in equal parts of the time."""
+    tally, memory, end = Tally(), [], time.monotonic() + 60 * minutes
+    people = [
+        threading.Thread(target=person, args=(server.address, 200 + 10 * i, budget, end, tally))
+        for i in range(sessions)
+    ]
+    for one in people:
+        one.start()
+    while any(one.is_alive() for one in people):
+        memory.append((time.monotonic() - tally.began, resident(server.process)))
+        time.sleep(1)
     edges = [60 * minutes * i / parts for i in range(parts)] + [float("inf")]
-    rows = []
-    for low, high in pairwise(edges):
-        cells = [quantiles([s for at, s in tally.seconds[what] if low <= at < high]) for what in LATENCIES]
-        most = max((mb for at, mb in memory if low <= at < high), default=float("nan"))
-        rows.append([f"from {low:.0f} s", *cells, f"{most:.0f}"])
-    counted = "\n".join(f"- {what}: {n:,}" for what, n in sorted(tally.counts.items()))
-    head = ["", *(f"{what}, s" for what in LATENCIES), "MB at most"]
-    return f"{table(head, rows)}\n\nMedian / 95 % / most.\n\n{counted}"
+    told = [_part(tally, memory, low, high) for low, high in pairwise(edges)]
+    found = {"name": name, "sessions": sessions, "minutes": minutes, "load": load(), "parts": told}
+    print(json.dumps(found := {**found, "counts": dict(sorted(tally.counts.items()))}), flush=True)
+    return found
 
 
-def quantiles(seconds: list[float]) -> str:
+def _part(tally: Tally, memory: list[tuple[float, float]], low: float, high: float) -> Json:
+    """Median, 95 % and most of each latency, and the most memory, from one time to another."""
+    seconds = {what: [s for at, s in tally.seconds[what] if low <= at < high] for what in LATENCIES}
+    most = max((mb for at, mb in memory if low <= at < high), default=None)
+    return {"from": low, "mb": most, "seconds": {what: quantiles(own) for what, own in seconds.items()}}
+
+
+def quantiles(seconds: list[float]) -> list[float]:
+    """Median, 95 % and most; nothing where nothing was measured."""
     if len(seconds) < 2:
-        return "–"
+        return [round(s, 3) for s in seconds * 3]
     parts = statistics.quantiles(seconds, n=20, method="inclusive")
-    return f"{parts[9]:.2f} / {parts[18]:.2f} / {max(seconds):.2f}"
+    return [round(s, 3) for s in (parts[9], parts[18], max(seconds))]
+
+
+def crowd(server: Server, sessions: int) -> Json:
+    """So many people who all come at once, and stay: what they are told, and how long that takes."""
+    told: list[tuple[int, str, float]] = []
+    ids: list[str] = []
+
+    def come() -> None:
+        began = time.monotonic()
+        with httpx.Client(base_url=server.address, timeout=TIMEOUT) as client:
+            answer = client.post("/api/sessions")
+        told.append((answer.status_code, answer.json().get("error", ""), time.monotonic() - began))
+        ids.extend([answer.json()["id"]] if answer.is_success else [])
+
+    people = [threading.Thread(target=come) for _ in range(sessions)]
+    for one in people:
+        one.start()
+    for one in people:
+        one.join()
+    with httpx.Client(base_url=server.address, timeout=TIMEOUT) as client:
+        for secret in ids:
+            client.post(f"/api/sessions/{secret}/close").raise_for_status()
+    refused = {error for status, error, _ in told if status == httpx.codes.SERVICE_UNAVAILABLE}
+    counts = {f"status {status}": sum(one[0] == status for one in told) for status in sorted({one[0] for one in told})}
+    found = {"name": "crowd", "sessions": sessions, "counts": counts, "told": sorted(refused)}
+    print(json.dumps(found := {**found, "seconds": quantiles([one[2] for one in told])}), flush=True)
+    return found
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server of our own: its process, and where it is."""
+
+    process: int
+    address: str
+
+
+@contextmanager
+def served(workers: int) -> Iterator[Server]:
+    """A server in a process of its own."""
+    command = [sys.executable, "-m", "unsynth", "serve", "--port", "0", "--workers", str(workers)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        address = re.search(r"http://[^ ]+", process.stdout.readline() if process.stdout else "")
+        assert address, "the server did not start"
+        yield Server(process.pid, address[0])
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def main() -> None:
@@ -143,28 +218,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.load_web", description=main.__doc__)
     parser.add_argument("--sessions", type=int, default=50, help="people at once")
     parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument(
+        "--crowd", type=int, default=150, help="people who come all at once, more than there is room for"
+    )
     parser.add_argument("--budget", type=float, default=1.0, help="seconds of each search")
     parser.add_argument("--workers", type=int, default=1, help="searches at once")
+    parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args()
-    command = [sys.executable, "-m", "unsynth", "serve", "--port", "0", "--workers", str(options.workers)]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        address = re.search(r"http://[^ ]+", server.stdout.readline() if server.stdout else "")
-        assert address, "the server did not start"
-        tally, memory, end = Tally(), [], time.monotonic() + 60 * options.minutes
-        people = [
-            threading.Thread(target=person, args=(address[0], 200 + 10 * i, options.budget, end, tally))
-            for i in range(options.sessions)
-        ]
-        for one in people:
-            one.start()
-        while any(one.is_alive() for one in people):
-            memory.append((time.monotonic() - tally.began, resident(server.pid)))
-            time.sleep(1)
-        print(report(tally, memory, options.minutes))
-    finally:
-        server.terminate()
-        server.wait()
+    command = " ".join(["python -m bench.load_web", *sys.argv[1:]])
+    with served(options.workers) as server:
+        phases = [phase("one alone", server, 1, ALONE, options.budget)]
+        phases += [phase("many", server, options.sessions, options.minutes, options.budget, PARTS)]
+        phases += [crowd(server, options.crowd), phase("one alone again", server, 1, ALONE, options.budget)]
+    told = {"machine": facts(), "date": time.strftime("%Y-%m-%d"), "command": command, "phases": phases}
+    audio.write_text(options.out, json.dumps(told, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -3,16 +3,13 @@
 import subprocess
 import sys
 
-import numpy as np
 import pytest
-import soundfile
-import torch
 from commands import ROOT
 
 from bench.fuzz import TARGETS, target
 from bench.fuzz.damage import Text, damaged
-from bench.fuzz.trial import Target, check_sentence, generator, trials
-from unsynth.base import PatchError, UnsynthError
+from bench.fuzz.trial import Target, generator, trials
+from unsynth.base import PatchError
 
 SLOW = {"recipe": 12, "model": 12, "results": 60, "surge shard": 60, "shard": 80, "web": 150, "yaml": 60}  # inputs
 

@@ -25,6 +25,12 @@ def test_tables_name_the_budget_the_machine_and_the_command():
             assert "`unsynth evaluate" in head
 
 
+def test_the_page_of_reliability_is_of_todays_results():
+    page = tables.RELIABILITY.read_text()
+    assert all(f"<!-- {name} -->" in page for name in tables.MEASURED)
+    assert tables.reliability(page) == page
+
+
 @pytest.mark.skipif(not tables.STUDY.is_file(), reason="the study has not been run for this version")
 def test_the_page_of_the_study_is_of_todays_results():
     assert (ROOT / "docs" / "study.md").read_text() == tables.study()

@@ -4,7 +4,6 @@ import io
 import json
 import os
 import pickle
-import tarfile
 import zipfile
 from pathlib import Path
 
@@ -18,7 +17,6 @@ from bench.fuzz.weights import Blend
 from unsynth import checkpoint, recipe
 from unsynth.base import PatchError, UnsynthError, UsageError
 from unsynth.evaluate import load
-from unsynth.match import render
 from unsynth.presets import patch, saved
 from unsynth.search.index import Index
 from unsynth.search.library import Library
@@ -154,7 +152,9 @@ CLASSES = [
 @pytest.fixture
 def canary(tmp_path, monkeypatch):
     """A module that leaves a mark when it is imported."""
-    (tmp_path / "canary.py").write_text(f"import pathlib\npathlib.Path({str(tmp_path / 'sung')!r}).touch()\nclass Canary: ...\n")
+    (tmp_path / "canary.py").write_text(
+        f"import pathlib\npathlib.Path({str(tmp_path / 'sung')!r}).touch()\nclass Canary: ...\n"
+    )
     monkeypatch.syspath_prepend(tmp_path)
     yield tmp_path / "sung"
     assert not (tmp_path / "sung").exists()
@@ -182,7 +182,8 @@ def test_a_study_names_no_foreign_class(canary, tmp_path):
 @pytest.mark.parametrize(
     "text",
     [
-        "a: &a [x, x]\nb: &b [*a, *a]\n" + "".join(f"{c}: &{c} [{', '.join([f'*{p}'] * 9)}]\n" for p, c in zip("bcdefghi", "cdefghij")),
+        "a: &a [x, x]\nb: &b [*a, *a]\n" + "".join(f"{c}: &{c} [{', '.join([f'*{p}'] * 9)}]\n" for p,
+        c in zip("bcdefghi", "cdefghij", strict=True)),
         "a: &a [*a]",
         "a: " + "[" * 900,
         "a: " + "[" * 60 + "]" * 60,
@@ -219,7 +220,12 @@ def profile(vst3):
 def test_no_file_makes_us_load_a_plugin(never, tmp_path):
     own = tmp_path / "profile.json"
     own.write_text(profile(never))
-    told = json.loads(patch.to_json(patch.Patch("drum", synth("drum").spec.hash, (0.5,) * len(synth("drum").spec), 0, 0, 0, {}, 0, 0, 0, "0"), synth("drum").spec))
+    told = json.loads(
+        patch.to_json(
+            patch.Patch("drum", synth("drum").spec.hash, (0.5,) * len(synth("drum").spec), 0, 0, 0, {}, 0, 0, 0, "0"),
+            synth("drum").spec,
+        )
+    )
     for name in (f"plugin:{never}", f"plugin:{own}", "plugin:", "plugin:" + "a" * 5000, "plugin:\0"):
         with pytest.raises(UsageError, match="never used here"):
             known(name)

@@ -29,7 +29,7 @@ SILENT = 10 ** (-80 / 20)  # a sound that never swings more than this is silent 
 FLOOR_DB = -200.0  # loudness of digital silence
 BLOCK_SECONDS = 0.25
 BLOCK_VALUES = 2**20  # of all channels together: bounds the memory of a block whatever its header says
-MOST_VALUES = 2**30  # of all channels: a small file can hold years of silence, which are not all looked through
+MOST_VALUES = 2**30  # of all channels: more leading silence is not looked through, of which a small file can hold years
 
 Block = Mono = npt.NDArray[np.float32]  # (time, channels); (time,)
 
@@ -243,10 +243,7 @@ def fit(
 
 
 def loudness(sound: Float[Tensor, "*batch time"]) -> Float[Tensor, "*batch"]:
-    """RMS level in dB re full scale (a full-scale square wave has 0), -200 dB for silence.
-
-    Shape: ``(*batch, time)`` in, ``(*batch,)`` out.
-    """
+    """RMS level in dB re full scale (a full-scale square wave has 0), -200 dB for silence; ``(*batch,)``."""
     return 10 * sound.square().mean(-1).clamp(min=10 ** (FLOOR_DB / 10)).log10()
 
 

@@ -17,7 +17,13 @@ OWN = ("unsynth.", "torch.optim.")
 PLAIN = re.compile(r"[\w+:/-]*|[-+]?[\d.]+(e[-+]?\d+)?")  # texts that name no class: with neither dots nor YAML in them
 MOST = 4096  # values in one
 DEEPEST = 32  # lists and objects within each other
-PATHS = ("folder", "start", "space", "base", "prior")  # options that are plain text, and never imported, whatever they look like
+PATHS = (
+    "folder",
+    "start",
+    "space",
+    "base",
+    "prior",
+)  # options that are plain text, and never imported, whatever they look like
 LONGEST = 1000  # characters of a text
 
 

@@ -13,7 +13,6 @@ import torch
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 from torch import nn
-from torch.optim import Optimizer
 
 from unsynth import __version__, checkpoint
 from unsynth.base import NotFoundError, Objective, PatchError, Synth, UsageError

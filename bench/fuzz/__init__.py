@@ -1,7 +1,7 @@
 """Hostile input for everything that reads what a user or a stranger gives: `python -m bench.fuzz`.
 
-A target makes an input from a seed and a number, and gives it to what is tested. Inputs are real files that were damaged
-with their structure in mind (bench/fuzz/damage.py), so that they get past the first check.
+A target makes an input from a seed and a number, and gives it to what is tested. Inputs are real files that were
+damaged with their structure in mind (bench/fuzz/damage.py), so that they get past the first check.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a process that reads hostile input is forbidden: memory beyond a bound, files outside its folder, other programs."""
+"""What a process that reads hostile input may not: have more memory, write outside its folder, run other programs."""
 
 from __future__ import annotations
 
@@ -8,8 +8,27 @@ import sys
 from pathlib import Path
 
 ALLOWED = 1 << 30  # bytes of memory beyond what the process has when it begins
-RUNS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork", "pickle.find_class", "socket.connect", "ctypes.dlopen")
-MOVES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.truncate", "os.chmod", "shutil.rmtree")
+RUNS = (
+    "subprocess.Popen",
+    "os.system",
+    "os.exec",
+    "os.posix_spawn",
+    "os.fork",
+    "pickle.find_class",
+    "socket.connect",
+    "ctypes.dlopen",
+)
+MOVES = (
+    "os.rename",
+    "os.remove",
+    "os.mkdir",
+    "os.rmdir",
+    "os.link",
+    "os.symlink",
+    "os.truncate",
+    "os.chmod",
+    "shutil.rmtree",
+)
 CANARY = "canary"  # a module that nothing may import
 
 
@@ -31,15 +50,15 @@ class Guard:
     def _audit(self, event: str, told: tuple[object, ...]) -> None:
         if event in RUNS or (event == "import" and told[0] == CANARY):
             self.seen.append(f"{event} {str(told[:1])[:100]}")
-        elif event == "open" and isinstance(told[2], int) and told[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
-            self._written(event, told[0])
-        elif event in MOVES:
+        elif (
+            event == "open" and isinstance(told[2], int) and told[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+        ) or event in MOVES:
             self._written(event, told[0])
 
     def _written(self, event: str, path: object) -> None:
         if isinstance(path, str | bytes | os.PathLike):
             name = os.path.realpath(os.fsdecode(path))
-            if not name.startswith((self.folder + os.sep, "/dev/null")):
+            if name not in (self.folder, os.devnull) and not name.startswith(self.folder + os.sep):
                 self.seen.append(f"{event} {name[:100]}")
 
 

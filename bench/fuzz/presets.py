@@ -18,7 +18,8 @@ from unsynth.synths import plugin, surge_patch, synth
 XML = re.compile(r'"[^"]*"|<[^<>]*/>')
 XML_WORDS = (
     *(f'"{word}"' for word in WORDS if not set(word) & set('"<&') and len(word) < 6000),
-    *('"&#0;"', '"&lt;"', '"&x;"', '<!DOCTYPE a [<!ENTITY x "y">]>', "<a>" * 50_000, "<a" + ' b="c"' * 2, "<patch>", "</patch>"),
+    *('"&#0;"', '"&lt;"', '"&x;"', '<!DOCTYPE a [<!ENTITY x "y">]>', "<a>" * 50_000, "<a" + ' b="c"' * 2, "<patch>",
+    "</patch>"),
     *('"0"', '"1"', '"28"', '"9"', '"-1"', '"2"', "<?xml encoding='utf-16'?>", "<![CDATA[", "<!--", "\0", "\ud800"),
 )  # fmt: skip
 Bytes = Callable[[Random], bytes]
@@ -92,11 +93,20 @@ def vitals(folder: Path) -> Target:
 def profiles(folder: Path) -> Target:
     steps = {"kind": "categorical", "low": 0, "high": 2, "choices": ["a", "b", "c"], "values": [0.0, 0.5, 1.0]}
     params = [
-        {"host_name": "Cut", "index": 0, "default": 0.5, "name": "cut", "kind": "continuous", "low": 20.0, "high": 2e4, "unit": "Hz"},
+        {"host_name": "Cut", "index": 0, "default": 0.5, "name": "cut", "kind": "continuous", "low": 20.0,
+        "high": 2e4, "unit": "Hz"},
         {"host_name": "Wave", "index": 1, "default": 0.0, "name": "wave", **steps},
-        {"host_name": "Oct", "index": 2, "default": 0.0, "name": "oct", "kind": "integer", "low": -2.0, "high": 2.0, "unit": "", "values": [0.0, 0.25, 0.5, 0.75, 1.0]},
+        {"host_name": "Oct", "index": 2, "default": 0.0, "name": "oct", "kind": "integer", "low": -2.0, "high": 2.0,
+        "unit": "", "values": [0.0, 0.25, 0.5, 0.75, 1.0]},
     ]  # fmt: skip
-    told = {"schema": "unsynth.plugin/1", "path": "/x.vst3", "seconds": 3.0, "rate": 44100, "reset": "flush", "params": params}
+    told = {
+        "schema": "unsynth.plugin/1",
+        "path": "/x.vst3",
+        "seconds": 3.0,
+        "rate": 44100,
+        "reset": "flush",
+        "params": params,
+    }
     text, path = dumped(told), folder / "profile.json"
 
     def give(data: bytes) -> None:

@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from random import Random
 
-
 from bench.fuzz.damage import DEEP, WORDS, Text, damaged, encoded
 from bench.fuzz.trial import ROOT, Target
 from unsynth import recipe
@@ -17,12 +16,21 @@ YAML = re.compile(r"[\w./-]+:?|\n +|\n|[{}\[\],:]")
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{chr(c + 1)}: &{chr(c + 1)} [{', '.join(['*' + chr(c)] * 9)}]\n" for c in range(ord("a"), ord("j"))
 )
-TAGS = ("!!python/object/apply:os.system [echo]", "!!python/name:os.system", "!!python/module:canary", "!!binary aGk=", "!x y")
+TAGS = (
+    "!!python/object/apply:os.system [echo]",
+    "!!python/name:os.system",
+    "!!python/module:canary",
+    "!!binary aGk=",
+    "!x y",
+)
 FOREIGN = ("canary.Canary", "os.system", "{class_path: canary.Canary}", '"{class_path: \\"canary\\\\x2eCanary\\"}"')
 MORE = (
-    *TAGS, *FOREIGN, *(f"objective: {name}" for name in FOREIGN), "&a", "*a", "&a [*a]", "<<: *a", "<<: {steps: 3}", "? [a]",
-    BOMB, "2024-99-99", "0x" + "f" * 4000, "1:99:99", "0o9", "1_000", "...", "---", "%YAML 9.9", "\t", "\0", ".", ".nan", "-.inf",
-    "- " * 500, "{" * DEEP, "a: " * 500, "synth: plugin:/tmp/x.vst3", "unsynth.cli.main", "unsynth.objectives.joint.Joint",
+    *TAGS, *FOREIGN, *(f"objective: {name}" for name in FOREIGN), "&a", "*a", "&a [*a]", "<<: *a", "<<: {steps: 3}",
+    "? [a]",
+    BOMB, "2024-99-99", "0x" + "f" * 4000, "1:99:99", "0o9", "1_000", "...", "---", "%YAML 9.9", "\t", "\0", ".",
+    ".nan", "-.inf",
+    "- " * 500, "{" * DEEP, "a: " * 500, "synth: plugin:/tmp/x.vst3", "unsynth.cli.main",
+    "unsynth.objectives.joint.Joint",
     "torch.optim.Adam", "class_path", "init_args:", "folder: /etc", "null", "~", "''", "'", '"',
 )  # fmt: skip
 
@@ -64,7 +72,18 @@ def recipes(folder: Path) -> Target:
 
 
 def _setting(rng: Random) -> str:
-    names = ("objective", "optimizer", "sounds", "synth", "batch", "steps", "schedule", "objective.audio", "start", "precision")
+    names = (
+        "objective",
+        "optimizer",
+        "sounds",
+        "synth",
+        "batch",
+        "steps",
+        "schedule",
+        "objective.audio",
+        "start",
+        "precision",
+    )
     inner = ("", ".dim", ".lr", ".class_path", ".init_args", ".widths", "..", ".__class__", "+")
     word = rng.choice([word for word in (*WORDS, *MORE) if len(word) < 6000])
     return f"{rng.choice(names)}{rng.choice(inner)}{rng.choice(('=', '=', '=', ''))}{word}"

@@ -17,7 +17,8 @@ from unsynth.synths import synth
 
 METRICS = {"MSS": 1.5, "wMFCC": 2.5, "SOT": 0.01, "RMS": 0.9}
 HEADER = {
-    "budget": {"seconds": None, "renders": 1}, "seed": 0, "synth": "drum", "sounds": "", "distance": "MSS", "version": "0",
+    "budget": {"seconds": None, "renders": 1}, "seed": 0, "synth": "drum", "sounds": "", "distance": "MSS",
+    "version": "0",
     "processor": "x", "cores": 1, "torch": "2", "date": "2026-11-26", "command": "unsynth evaluate",
 }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Shards: manifests and tars, signed anew after the damage, since whoever makes them can do that; and rendered Surge sets."""
+"""Shards: manifests and tars, signed anew after the damage, as whoever makes them can do; and rendered Surge sets."""
 
 from __future__ import annotations
 
@@ -26,13 +26,29 @@ from unsynth.synths import surge
 
 NAMES = ["scene/0/osc/0/type", "scene/0/osc/0/p/0", "scene/0/filterunit/0/cutoff", "note", "hold_s"]
 HEADERS = (
-    "{'descr': '|O', 'fortran_order': False, 'shape': (2,), }", "{'descr': '<f4', 'fortran_order': False, 'shape': (10000000000, 2), }",
-    "{'descr': '<f4', 'fortran_order': True, 'shape': (), }", "{'descr': '<f4', 'fortran_order': False, 'shape': (-1, 2), }",
-    "{'descr': '<c16', 'fortran_order': False, 'shape': (1, 2), }", "{'descr': '<U9', 'fortran_order': False, 'shape': (1,), }",
-    "{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (2,), }", "{'descr': '<M8[s]', 'fortran_order': False, 'shape': (2,), }",
-    "{'descr': '<f4', 'fortran_order': False, 'shape': (0, 99999999999999999999), }", "(" * 3000, "__import__('os')", "{" * 500,
+    "{'descr': '|O', 'fortran_order': False, 'shape': (2,), }",
+    "{'descr': '<f4', 'fortran_order': False, 'shape': (10000000000, 2), }",
+    "{'descr': '<f4', 'fortran_order': True, 'shape': (), }",
+    "{'descr': '<f4', 'fortran_order': False, 'shape': (-1, 2), }",
+    "{'descr': '<c16', 'fortran_order': False, 'shape': (1, 2), }",
+    "{'descr': '<U9', 'fortran_order': False, 'shape': (1,), }",
+    "{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (2,), }",
+    "{'descr': '<M8[s]', 'fortran_order': False, 'shape': (2,), }",
+    "{'descr': '<f4', 'fortran_order': False, 'shape': (0, 99999999999999999999), }", "(" * 3000,
+    "__import__('os')", "{" * 500,
 )  # fmt: skip
-PATHS = ("../../x.flac", "/etc/passwd", "params.npy", "0.flac", "a.flac", "", "\0", "9" * 30 + ".flac", "-1.flac", "a/" * 60)
+PATHS = (
+    "../../x.flac",
+    "/etc/passwd",
+    "params.npy",
+    "0.flac",
+    "a.flac",
+    "",
+    "\0",
+    "9" * 30 + ".flac",
+    "-1.flac",
+    "a/" * 60,
+)
 BLOCK = 512
 Files = dict[str, bytes]
 
@@ -62,14 +78,22 @@ def npy_of_objects() -> bytes:
 def damaged_tar(rng: Random, files: Files) -> bytes:
     """A tar of other names, orders and kinds of members, whose headers are damaged but have right checksums."""
     made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w", format=rng.choice((tarfile.USTAR_FORMAT, tarfile.PAX_FORMAT, tarfile.GNU_FORMAT))) as tar:
+    with tarfile.open(
+        fileobj=made, mode="w", format=rng.choice((tarfile.USTAR_FORMAT, tarfile.PAX_FORMAT, tarfile.GNU_FORMAT))
+    ) as tar:
         for name, data in files.items():
             told = tarfile.TarInfo(rng.choice(PATHS) if rng.random() < 0.1 else name)
             told.size, told.linkname = len(data), "/etc/passwd"
             if rng.random() < 0.05:
-                told.type = rng.choice((tarfile.SYMTYPE, tarfile.DIRTYPE, tarfile.GNUTYPE_SPARSE, tarfile.XHDTYPE, tarfile.CHRTYPE))
+                told.type = rng.choice(
+                    (tarfile.SYMTYPE, tarfile.DIRTYPE, tarfile.GNUTYPE_SPARSE, tarfile.XHDTYPE, tarfile.CHRTYPE)
+                )
             if rng.random() < 0.05:
-                told.pax_headers = {rng.choice(("size", "GNU.sparse.map", "GNU.sparse.size", "path")): rng.choice(("9" * 20, "-1", "a", "1,2"))}
+                told.pax_headers = {
+                    rng.choice(("size", "GNU.sparse.map", "GNU.sparse.size", "path")): rng.choice(
+                        ("9" * 20, "-1", "a", "1,2")
+                    )
+                }
             tar.addfile(told, io.BytesIO(data))
     data = made.getvalue()
     for _ in range(rng.randint(0, 2)):
@@ -92,8 +116,17 @@ def one_shard() -> tuple[Files, dict[str, object]]:
     """The files of a shard of the quickest synth, and a manifest for three such."""
     blend = Blend()
     params = torch.rand(3, 2, generator=torch.Generator().manual_seed(0))
-    files = {"params.npy": npy(params.numpy())} | {f"{i:012}.flac": sound("FLAC", "PCM_16", 44_100, 1) for i in range(3)}
-    told = {"format": shards.FORMAT, "synth": blend.name, "spec": blend.spec.hash, "rate": 44_100, "seconds": 1.0, "count": 9}
+    files = {"params.npy": npy(params.numpy())} | {
+        f"{i:012}.flac": sound("FLAC", "PCM_16", 44_100, 1) for i in range(3)
+    }
+    told = {
+        "format": shards.FORMAT,
+        "synth": blend.name,
+        "spec": blend.spec.hash,
+        "rate": 44_100,
+        "seconds": 1.0,
+        "count": 9,
+    }
     each = {f"{split}-00000": {"sounds": 3, "sha256": ""} for split in SPLITS}
     return files, {**told, "largest": 3, "shards": each}
 
@@ -129,7 +162,9 @@ def tarred(folder: Path) -> Target:
             mine = {**mine, "000000000001.flac": damaged(rng, files["000000000001.flac"])}
         data = damaged_tar(rng, mine)
         each = {f"{split}-00000": {"sounds": 3, "sha256": hashlib.sha256(data).hexdigest()} for split in SPLITS}
-        return {shards.MANIFEST: _signed(json.dumps({**told, "shards": each})).encode()} | {f"{one}.tar": data for one in each}
+        return {shards.MANIFEST: _signed(json.dumps({**told, "shards": each})).encode()} | {
+            f"{one}.tar": data for one in each
+        }
 
     return Target("shard", make, partial(_use, folder))
 
@@ -174,9 +209,12 @@ AS_FILE: tuple[Callable[[Random, Files], bytes], ...] = (
     lambda rng, arrays: rng.choice(WORDS)[:500].encode(errors="replace"),
 )
 ARRAYS = (
-    np.zeros((12, 5), np.float32), np.full((12, 5), np.nan), np.full((12, 5), 1e30), np.zeros((12, 5), complex), np.zeros(12),
-    np.full(12, np.inf), np.full((12, 5), "a"), np.array(["note"] * 5), np.array(["nothing"] * 5), np.array([["note"] * 5]),
-    np.zeros((0, 5)), np.arange(5), np.array(3.0), np.zeros((12, 5), "M8[s]"), np.zeros((12, 5), bool), np.array([b"\xff"] * 5),
+    np.zeros((12, 5), np.float32), np.full((12, 5), np.nan), np.full((12, 5), 1e30), np.zeros((12, 5), complex),
+    np.zeros(12),
+    np.full(12, np.inf), np.full((12, 5), "a"), np.array(["note"] * 5), np.array(["nothing"] * 5),
+    np.array([["note"] * 5]),
+    np.zeros((0, 5)), np.arange(5), np.array(3.0), np.zeros((12, 5), "M8[s]"), np.zeros((12, 5), bool),
+    np.array([b"\xff"] * 5),
 )  # fmt: skip
 
 

@@ -17,8 +17,10 @@ from unsynth import audio
 RATE, SECONDS = 44_100, 4.0  # as the Voice asks
 KINDS = (  # format, subtype, rate, channels
     *(("WAV", subtype, 8000, 1) for subtype in ("PCM_U8", "PCM_16", "PCM_24", "FLOAT", "DOUBLE", "ULAW", "IMA_ADPCM")),
-    *(("WAV", "PCM_16", 44_100, 2), ("WAVEX", "PCM_32", 22_050, 6), ("RF64", "PCM_16", 8000, 1), ("W64", "PCM_16", 8000, 1)),
-    *(("FLAC", "PCM_16", 44_100, 1), ("FLAC", "PCM_24", 8000, 2), ("OGG", "VORBIS", 22_050, 1), ("OGG", "OPUS", 48_000, 1)),
+    *(("WAV", "PCM_16", 44_100, 2), ("WAVEX", "PCM_32", 22_050, 6), ("RF64", "PCM_16", 8000, 1), ("W64", "PCM_16",
+    8000, 1)),
+    *(("FLAC", "PCM_16", 44_100, 1), ("FLAC", "PCM_24", 8000, 2), ("OGG", "VORBIS", 22_050, 1), ("OGG", "OPUS",
+    48_000, 1)),
     *(("MP3", "MPEG_LAYER_III", 44_100, 2), ("AIFF", "PCM_16", 8000, 1), ("AIFF", "FLOAT", 8000, 2)),
     *(("AU", "PCM_16", 8000, 1), ("CAF", "ALAC_16", 8000, 1), ("CAF", "PCM_16", 8000, 1)),
 )  # fmt: skip

@@ -1,7 +1,7 @@
 """The web page's server, in this process: every route with hostile methods, paths, headers and bodies.
 
-Requests are given to the ASGI application itself, as no client would send most of them. One search is made before; those
-that are asked for later wait for a worker that is not there.
+Requests are given to the ASGI application itself, as no client would send most of them. One search is made before;
+those that are asked for later wait for a worker that is not there.
 """
 
 from __future__ import annotations
@@ -27,18 +27,25 @@ from unsynth.web.turns import Turn
 
 FINE, MISTAKES = range(200, 300), (*range(400, 500), 503)
 STRANGE = (
-    *(b"..", b"%2e%2e%2f%2e%2e%2fetc%2fpasswd", b"\0", b"-1", b"9" * 30, b"9" * 5000, b"1e9", b"nan", b"\xff\xfe", b"a" * 3000),
-    *(b"", b"1.wav", b"match.wav", b"page.html", b"plugin:%2ftmp%2fx.vst3", b"voice", b"%ed%a0%80", b"\xc2\xb2", b"{}", b"?", b"0"),
+    *(b"..", b"%2e%2e%2f%2e%2e%2fetc%2fpasswd", b"\0", b"-1", b"0", b"9" * 30, b"9" * 5000, b"1e9", b"\xff\xfe"),
+    *(b"", b"1.wav", b"match.wav", b"page.html", b"plugin:%2ftmp%2fx.vst3", b"voice", b"%ed%a0%80", b"\xc2\xb2", b"?"),
+    *(b"a" * 3000, b"{}", b"nan"),
 )  # fmt: skip
-HEADERS = (
-    *((b"host", value) for value in (b"", b"evil.example", b"[::1", b"[::1]", b"localhost:99999", b"\xff", b"127.0.0.1:x", b"a@localhost")),
-    *((b"origin", value) for value in (b"null", b"http://[", b"http://localhost", b"http://[::1", b"\xb2", b"", b"http://a\0b")),
-    *((b"content-length", value) for value in (b"-1", b"\xb2", b"9" * 30, b"9" * 5000, b"", b"0x10", b"1e3", b"+1", b"99", b"\xd9\xa3")),
-    *((b"content-type", value) for value in (b"multipart/form-data; boundary=x", b"multipart/form-data", b"text/plain", b"a", b"\xff")),
-    *((b"content-type", b"application/json; charset=utf-99"), (b"content-encoding", b"gzip"), (b"transfer-encoding", b"chunked")),
-    *((b"range", value) for value in (b"bytes=0-", b"bytes=-1", b"bytes=9-1,2-3," + b"1-2," * 500, b"bytes=a-b", b"\xff")),
-    *((b"cookie", b"a=b;" * 2000), (b"x-forwarded-host", b"evil"), (b"expect", b"100-continue"), (b"if-none-match", b"*")),
-)  # fmt: skip
+VALUES = {
+    b"host": (b"", b"evil.example", b"[::1", b"[::1]", b"localhost:99999", b"\xff", b"127.0.0.1:x", b"a@localhost"),
+    b"origin": (b"null", b"http://[", b"http://localhost", b"http://[::1", b"\xb2", b"", b"http://a\0b"),
+    b"content-length": (
+        b"-1", b"\xb2", b"9" * 30, b"9" * 5000, b"", b"0x10", b"1e3", b"+1", b"99", b"\xd9\xa3",
+    ),
+    b"content-type": (
+        b"multipart/form-data; boundary=x", b"multipart/form-data", b"text/plain", b"a", b"\xff",
+        b"application/json; charset=utf-99",
+    ),
+    b"range": (b"bytes=0-", b"bytes=-1", b"bytes=9-1,2-3," + b"1-2," * 500, b"bytes=a-b", b"\xff"),
+    b"content-encoding": (b"gzip",), b"transfer-encoding": (b"chunked",), b"cookie": (b"a=b;" * 2000,),
+    b"x-forwarded-host": (b"evil",), b"expect": (b"100-continue",), b"if-none-match": (b"*",),
+}  # fmt: skip
+HEADERS = tuple((name, value) for name, values in VALUES.items() for value in values)
 PARTS = b'--x\r\nContent-Disposition: form-data; name="a"; filename="../../b"\r\n\r\nc\r\n--x--\r\n'
 
 
@@ -95,11 +102,21 @@ async def asked(app: Any, request: Request) -> Answer:
     """What the application answers."""
     answer, parts = Answer(), list(request.body) or [b""]
     path = request.path.decode("latin-1")
+    host = () if any(name == b"host" for name, _ in request.headers) else ((b"host", b"localhost"),)
     scope = {
-        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": request.method, "scheme": "http", "path": path,
-        "raw_path": request.path, "query_string": request.query, "root_path": "", "client": ("127.0.0.1", 9), "server": ("localhost", 80),
-        "headers": [*request.headers] if any(name == b"host" for name, _ in request.headers) else [(b"host", b"localhost"), *request.headers],
-    }  # fmt: skip
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "scheme": "http",
+        "method": request.method,
+        "path": path,
+        "raw_path": request.path,
+        "query_string": request.query,
+        "root_path": "",
+        "client": ("127.0.0.1", 9),
+        "server": ("localhost", 80),
+        "headers": [*host, *request.headers],
+    }
 
     async def receive() -> dict[str, Any]:
         if not parts or (request.gone and len(parts) == 1):
@@ -136,7 +153,7 @@ def _give(visitor: Visitor, request: Request) -> None:
             raise WrongError("a path of the server's")
     elif answer.body:
         raise WrongError(f"no sentence: {answer.body[:80]!a}")
-    raise UnsynthError("refused")
+    raise UnsynthError("It was refused with a sentence.")
 
 
 def _request(visitor: Visitor, seeds: list[bytes], rng: Random) -> Request:
@@ -186,12 +203,20 @@ def _state(visitor: Visitor, seeds: list[bytes], rng: Random) -> Route:
 def _sound(visitor: Visitor, seeds: list[bytes], rng: Random) -> Route:
     data = damaged(rng, rng.choice(seeds), seeds)
     name = quote_from_bytes(rng.choice((b"a.wav", "\u202eé".encode(), b"\x1b[2J", *STRANGE))).encode()
-    query = b"name=" + name + rng.choice((b"", b"&synth=drum", b"&synth=" + quote_from_bytes(rng.choice(STRANGE)).encode()))
+    query = (
+        b"name=" + name + rng.choice((b"", b"&synth=drum", b"&synth=" + quote_from_bytes(rng.choice(STRANGE)).encode()))
+    )
     return "PUT", b"/api/sessions/" + visitor.id + b"/sound", query, data if rng.random() < 0.99 else bytes(200_000)
 
 
 def _search(visitor: Visitor, seeds: list[bytes], rng: Random) -> Route:
-    told = {"kind": rng.choice(("match", "vary")), "synth": "voice", "seconds": 1, "candidate": visitor.numbers[-1], "held": [visitor.name]}
+    told = {
+        "kind": rng.choice(("match", "vary")),
+        "synth": "voice",
+        "seconds": 1,
+        "candidate": visitor.numbers[-1],
+        "held": [visitor.name],
+    }
     return "POST", b"/api/sessions/" + visitor.id + b"/search", b"", _body(rng, told)
 
 
@@ -201,7 +226,9 @@ def _edits(visitor: Visitor, seeds: list[bytes], rng: Random) -> Route:
 
 
 def _heard(visitor: Visitor, seeds: list[bytes], rng: Random) -> Route:
-    what = rng.choice((b"sounds/%s.wav", b"pictures/%s.png", b"files/%s", b"files/%s/patch.json", b"files/%s/match.wav", b"knobs/%s"))
+    what = rng.choice(
+        (b"sounds/%s.wav", b"pictures/%s.png", b"files/%s", b"files/%s/patch.json", b"files/%s/match.wav", b"knobs/%s")
+    )
     if rng.random() < 0.8:  # most numbers are of nothing: what is heard takes long
         return "GET", b"/api/sessions/" + visitor.id + b"/" + what % rng.choice(STRANGE), b"", b""
     return "GET", b"/api/sessions/" + visitor.id + b"/" + what % _number(visitor, rng), b"", b""

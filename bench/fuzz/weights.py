@@ -19,7 +19,9 @@ from unsynth.search import index, library
 from unsynth.synths import synth
 
 RATE = 44_100
-BLEND = torch.linspace(0, 1, RATE)[None].sin()
+NOISE = torch.rand(RATE, generator=torch.Generator().manual_seed(0)) - 0.5
+SINE = torch.linspace(0, 2000, RATE).sin()
+BLEND = (NOISE + SINE)[None]
 
 
 def taken_apart(path: Path) -> tuple[Text, Text, bytes]:
@@ -82,7 +84,7 @@ class Blend(Synth):
     spec = ParamSpec("blend", [Param("a.level"), Param("a.other")])
 
     def render(self, params: torch.Tensor, noise: torch.Tensor | None = None) -> torch.Tensor:
-        return params[:, :1] * BLEND
+        return params @ torch.stack([NOISE, SINE])
 
 
 def indexes(folder: Path) -> Target:

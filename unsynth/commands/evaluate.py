@@ -210,8 +210,8 @@ def _results(path: str | None) -> tuple[dict[str, object], list[Any]]:
 
 def _replay(header: dict[str, object], rows: list[Any], synth: str, sounds: str) -> Any:
     from unsynth.benchmark.replay import replay
-    from unsynth.synths import synth as synth_of
     from unsynth.synths import known
+    from unsynth.synths import synth as synth_of
 
     return replay(header, rows, synth_of(synth) if synth else known(str(header["synth"])), sounds)
 

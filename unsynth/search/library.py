@@ -180,7 +180,15 @@ class Library:
             raise PatchError(f"{path} is not a whole {MEND}.")
         try:
             return cls(_files(json.loads(metadata["files"]), tensors))
-        except (ArithmeticError, AttributeError, LookupError, RuntimeError, StopIteration, TypeError, ValueError) as error:
+        except (
+            ArithmeticError,
+            AttributeError,
+            LookupError,
+            RuntimeError,
+            StopIteration,
+            TypeError,
+            ValueError,
+        ) as error:
             raise PatchError(f"{path} is not a whole {MEND}.") from error
 
 

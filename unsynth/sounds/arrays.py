@@ -22,5 +22,14 @@ def array(data: bytes) -> npt.NDArray[Any]:
         if kind.hasobject or math.prod(shape) * kind.itemsize != len(data) - file.tell():
             raise ValueError("it has another size than it says, or holds objects")
         return np.load(io.BytesIO(data), allow_pickle=False)
-    except (KeyError, SyntaxError, TypeError, OverflowError, TokenError, RecursionError, MemoryError, EOFError) as error:
+    except (
+        KeyError,
+        SyntaxError,
+        TypeError,
+        OverflowError,
+        TokenError,
+        RecursionError,
+        MemoryError,
+        EOFError,
+    ) as error:
         raise ValueError("its header is damaged") from error

@@ -100,12 +100,21 @@ def _opened(tar: Path) -> tuple[list[int], list[tuple[Path, tars.Place]], list[s
         names, raw, gain = _arrays(path)
         if raw.shape != (len(files), len(names)) or gain.shape != (len(files),):
             raise ValueError(f"it does not describe {len(files)} sounds")
-        ids, values = [_id(Path(name).stem) for name in files], np.column_stack([raw, gain]).astype(np.float64)
-        if not (set(names) <= PATHS and (np.abs(values) <= HIGHEST).all() and (gain > 0).all()):
+        ids, values = [_id(Path(name).stem) for name in files], np.column_stack([raw, gain])
+        if not (set(names) <= PATHS and (np.abs(values.astype(float)) <= HIGHEST).all() and (gain > 0).all()):
             raise ValueError("it has other parameters, or values that cannot be")
-    except (OSError, KeyError, ValueError, EOFError, BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
+    except (
+        OSError,
+        KeyError,
+        ValueError,
+        EOFError,
+        BadZipFile,
+        zlib.error,
+        NotImplementedError,
+        RuntimeError,
+    ) as error:
         raise UnreadableError(f"{path} is damaged or no description of {tar.name}; get it again.") from error
-    return ids, [(tar, place) for place in files.values()], names, torch.from_numpy(values)
+    return ids, [(tar, place) for place in files.values()], names, torch.from_numpy(values.astype(np.float32))
 
 
 def _arrays(path: Path) -> tuple[list[str], npt.NDArray[Any], npt.NDArray[Any]]:
