@@ -272,8 +272,8 @@ def wav(sound: Float[Tensor, " time"], rate: int) -> bytes:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write UTF-8 text, whole or not at all; raises OutputError as :func:`write_bytes` does."""
-    write_bytes(path, text.encode())
+    """Write UTF-8 text, whole or not at all; raises OutputError as :func:`write_bytes` does. What is no letter is ``?``."""
+    write_bytes(path, text.encode(errors="replace"))
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:

@@ -120,7 +120,7 @@ def libraries(folder: Path) -> Target:
 def fits(folder: Path) -> Target:
     """What an interrupted build of an index left, from which the next goes on."""
     seed, blend = folder / "seed.fit", Blend()
-    fitted = index.Projection.fit(torch.rand(80, 1216), 4)
+    fitted = index.Projection.fit(index.summary(blend.render(torch.rand(80, 2))), 4)
     told = json.dumps([blend.spec.hash, index.SUMMARY.name, 4, 8])
     checkpoint.write(seed, {name: x.contiguous() for name, x in vars(fitted).items()}, {"recipe": told})
 

@@ -88,6 +88,8 @@ class Projection:
         return cls(mean, components, step)
 
     def __call__(self, features: Features) -> Float[Tensor, "batch dim"]:
+        if features.shape[1] != len(self.mean):
+            raise PatchError("The index is not of sounds as long as these; `unsynth index build` makes a new one.")
         return (features - self.mean) @ self.components / self.step
 
     def codes(self, features: Features) -> Int8[Tensor, "batch dim"]:
