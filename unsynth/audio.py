@@ -272,7 +272,7 @@ def wav(sound: Float[Tensor, " time"], rate: int) -> bytes:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write UTF-8 text, whole or not at all; raises OutputError as :func:`write_bytes` does. What is no letter is ``?``."""
+    """Write UTF-8 text, whole or not at all; OutputError as of :func:`write_bytes`. Half letters become ``?``."""
     write_bytes(path, text.encode(errors="replace"))
 
 

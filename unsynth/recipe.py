@@ -13,6 +13,7 @@ import torch
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 from torch import nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from unsynth import __version__, checkpoint
 from unsynth.base import NotFoundError, Objective, PatchError, Synth, UsageError
@@ -25,6 +26,7 @@ from unsynth.synths import synth as synth_of
 
 LARGEST = 1 << 16  # bytes of a recipe
 MADE = ("objective", "optimizer", "sounds")  # options that are made from something, each time anew
+SPARE = 1 << 26  # parameters that a model may have beyond twice those in its file: of a frozen one that it loads
 LONGEST = 300  # characters of a message, or of a text in a recipe
 COMPLAINTS = (ArithmeticError, AttributeError, ImportError, LookupError, RuntimeError, TypeError, ValueError)
 
@@ -205,12 +207,31 @@ def restored(path: Path, synth: Synth) -> Objective:
     tensors, facts = checkpoint.load(path)
     if facts.get("spec") != synth.spec.hash:
         raise PatchError(f"{path} is of another synth or version of it; train one with `unsynth pretrain`.")
-    model = build(rebuild(facts)).eval().requires_grad_(False)
+    with _no_larger(2 * sum(x.numel() for x in tensors.values()) + SPARE):
+        model = build(rebuild(facts)).eval().requires_grad_(False)
     try:
         model.load_state_dict({name: x.float() for name, x in tensors.items()})
     except RuntimeError as error:
         raise PatchError(f"The weights in {path} do not fit its recipe; train it again.") from error
     return model
+
+
+@contextmanager
+def _no_larger(most: int) -> Iterator[None]:
+    """PatchError where more than so many numbers become parameters inside: before their memory is touched."""
+    left = most
+
+    def count(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        nonlocal left
+        left -= 0 if parameter is None else parameter.numel()
+        if left < 0:
+            raise PatchError("The checkpoint's recipe makes a larger model than it has weights for; it is not loaded.")
+
+    counting = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        counting.remove()
 
 
 def same(ours: dict[str, Any], theirs: dict[str, Any]) -> bool:
