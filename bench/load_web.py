@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -38,7 +38,7 @@ AGAIN = 0.5  # seconds before somebody who was sent away asks again
 LATENCIES = ("send", "first candidate", "whole search", "news", "hear")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 OUT = ROOT / "results" / "reliability-load.json"
-ALONE = 0.5  # minutes
+ALONE = 1.0  # minutes
 PARTS = 5  # of the time with many
 
 Json = dict[str, Any]
@@ -54,6 +54,7 @@ class Tally:
 
     @contextmanager
     def time(self, what: str) -> Iterator[None]:
+        """Note how long what is inside takes, if it comes to its end."""
         began = time.monotonic()
         yield
         with self.lock:
@@ -78,8 +79,12 @@ def pitch(content: bytes) -> float:
     return float(np.abs(np.fft.rfft(samples)).argmax() * rate / len(samples))
 
 
-def visit(client: httpx.Client, hertz: int, budget: float, tally: Tally) -> None:
-    """One person's visit."""
+class LateError(Exception):
+    """The time is over before a visit is."""
+
+
+def visit(client: httpx.Client, hertz: int, budget: float, tally: Tally, end: float) -> None:
+    """One person's visit; LateError where it is not over at ``end``."""
     name, sound = f"{hertz}.wav", sine(hertz)
     url = f"/api/sessions/{ask(client, 'POST', '/api/sessions', tally).json()['id']}"
     with tally.time("send"):
@@ -88,10 +93,8 @@ def visit(client: httpx.Client, hertz: int, budget: float, tally: Tally) -> None
         with tally.time("first candidate"):
             search = {"kind": "match", "seconds": budget}
             found = ask(client, "POST", f"{url}/search", tally, json=search).json()
-            while not found["candidates"] and found["search"]["state"] != "over":
-                found = ask(client, "GET", url, tally, params={"after": found["version"]}).json()
-        while found["search"]["state"] != "over":
-            found = ask(client, "GET", url, tally, params={"after": found["version"]}).json()
+            found = follow(client, url, tally, found, lambda told: bool(told["candidates"]), end)
+        found = follow(client, url, tally, found, lambda told: False, end)
     with tally.time("news"):
         found = ask(client, "GET", url, tally).json()
     if found["error"] or not found["candidates"]:
@@ -104,6 +107,18 @@ def visit(client: httpx.Client, hertz: int, budget: float, tally: Tally) -> None
     ask(client, "POST", f"{url}/close", tally)
 
 
+def follow(
+    client: httpx.Client, url: str, tally: Tally, found: Json, enough: Callable[[Json], bool], end: float
+) -> Json:
+    """What the page shows when it is ``enough``, or the search is over."""
+    while not enough(found) and found["search"]["state"] != "over":
+        if time.monotonic() > end:
+            ask(client, "POST", f"{url}/close", tally)
+            raise LateError
+        found = ask(client, "GET", url, tally, params={"after": found["version"]}).json()
+    return found
+
+
 def ask(client: httpx.Client, method: str, path: str, tally: Tally, **options: object) -> httpx.Response:
     """The answer to a request, asked again while the server is full."""
     while (answer := client.request(method, path, **options)).status_code == httpx.codes.SERVICE_UNAVAILABLE:  # pyright: ignore
@@ -114,15 +129,15 @@ def ask(client: httpx.Client, method: str, path: str, tally: Tally, **options: o
 
 
 def person(address: str, hertz: int, budget: float, end: float, tally: Tally) -> None:
-    """Visits until ``end``, one at least."""
+    """Visits until ``end``."""
     with httpx.Client(base_url=address, timeout=TIMEOUT) as client:
-        while True:
+        while time.monotonic() < end:
             try:
-                visit(client, hertz, budget, tally)
+                visit(client, hertz, budget, tally, end)
+            except LateError:
+                tally.count("unfinished at the end")
             except httpx.HTTPError as error:
                 tally.count(f"failed: {type(error).__name__}")
-            if time.monotonic() > end:
-                return
 
 
 def resident(process: int) -> float:

@@ -184,7 +184,7 @@ def _is_result(told: Any) -> bool:
     numbers = [told.get(name) for name in ("distance", "gain_db", "candidates", "seconds", "renders", "seed")]
     numbers += [value for value in told["metrics"].values() if value is not None]
     return all(isinstance(text, str) for text in texts) and all(
-        type(number) in (int, float) and abs(number) <= sys.float_info.max for number in numbers
+        isinstance(number, int | float) and abs(number) <= sys.float_info.max for number in numbers
     )
 
 

@@ -13,13 +13,13 @@ from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
+from unittest.mock import patch
 from urllib.parse import quote_from_bytes
 
 from bench.fuzz.damage import Text, damaged, encoded
 from bench.fuzz.sounds import KINDS, sound
 from bench.fuzz.trial import Target, WrongError, check_sentence
 from unsynth.base import UnsynthError
-from unsynth.search import METHODS
 from unsynth.web import routes
 from unsynth.web.app import Limits, make
 from unsynth.web.searching import search
@@ -74,8 +74,6 @@ class Visitor:
     """A session with a sound and four candidates, and what asks for it."""
 
     def __init__(self) -> None:
-        routes.LONGEST_POLL = 0.0
-        METHODS["chain"] = METHODS["random"]  # what a search finds does not matter
         self.loop = asyncio.new_event_loop()
         self.app = make(Limits(workers=0, waiting=2, sessions=4, seconds=5.0, megabytes=0.1))
         self.sessions = self.app.state.sessions
@@ -90,12 +88,15 @@ class Visitor:
         self.ask(Request("PUT", b"/api/sessions/%s/sound" % self.id, b"name=a.wav", body=(self.good,)))
         own = self.sessions.open[self.id.decode()]
         own.turn = Turn(own.id, lambda turn: None)
-        search(own, own.task("match", "voice", 0.2, None, []), own.turn)
+        task = own.task("match", "voice", 0.2, None, [])
+        task.options["method"] = "random"  # what a search finds does not matter
+        search(own, task, own.turn)
         self.numbers = [own.target[0], *own.found] if own.target else []
         self.name = own.takes[own.found[0]].spec.names[0]
 
     def ask(self, request: Request) -> Answer:
-        return self.loop.run_until_complete(asked(self.app, request))
+        with patch.object(routes, "LONGEST_POLL", 0.0):
+            return self.loop.run_until_complete(asked(self.app, request))
 
 
 async def asked(app: Any, request: Request) -> Answer:

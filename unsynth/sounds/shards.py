@@ -34,6 +34,7 @@ MANIFEST = "manifest.json"
 PARAMS = "params.npy"
 NAME = re.compile(rf"({'|'.join(SPLITS)})-[0-9]{{5,9}}")
 SOUND = re.compile(r"([0-9]{1,18})\.flac")
+MOST = 1 << 48  # sounds
 LEAST = 1024  # bytes that a sound takes in a tar
 FULL_SCALE = 1 << 15  # of 16 bits
 AGAIN = "run the same `unsynth shards build` again"
@@ -166,17 +167,12 @@ def load(folder: Path) -> Json:
 
 def _is_plan(manifest: Json) -> bool:
     """Whether a manifest says of what synth its shards are, and of each how many sounds it has."""
-    told, texts = manifest.get("shards"), (manifest.get("synth"), manifest.get("spec"))
-    counts = [manifest.get("count"), *(one.get("sounds") for one in told.values())] if _is_table(told) else [None]
-    return all(isinstance(text, str) for text in texts) and all(type(n) is int and 0 < n < 1 << 48 for n in counts)
-
-
-def _is_table(told: Any) -> bool:
-    """Whether ``told`` has an object with a digest for each name of a shard."""
-    return isinstance(told, dict) and all(
-        NAME.fullmatch(name) and isinstance(one, dict) and isinstance(one.get("sha256"), str)
-        for name, one in told.items()
-    )
+    told, texts = manifest.get("shards"), [manifest.get("synth"), manifest.get("spec")]
+    if not isinstance(told, dict) or not all(NAME.fullmatch(name) and isinstance(told[name], dict) for name in told):
+        return False
+    texts += [shard.get("sha256") for shard in told.values()]
+    counts = [manifest.get("count"), *(shard.get("sounds") for shard in told.values())]
+    return all(isinstance(text, str) for text in texts) and all(type(n) is int and 0 < n < MOST for n in counts)
 
 
 def save(folder: Path, manifest: Json) -> None:
