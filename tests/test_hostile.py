@@ -133,6 +133,7 @@ def built(tmp_path_factory):
     "change",
     [
         {"mean": None},
+        {"codes": None},
         {"codes": torch.zeros(9, 4)},
         {"codes": torch.zeros(9, 3, dtype=torch.int8)},
         {"step": torch.zeros(4)},

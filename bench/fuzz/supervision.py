@@ -14,12 +14,12 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from bench.fuzz import target
+from bench.fuzz import TARGETS, target
 from bench.fuzz.guard import CANARY, Guard, limit_memory, peak_mb, resident_mb
 from bench.fuzz.trial import Account, generator, trials
 
 MOST_FAILURES = 50  # kinds, after which something is wrong with the target itself
-STUCK = 120.0  # seconds without an input after which a process is killed
+STUCK = 300.0  # seconds without an input after which a process is killed
 PART = 500  # inputs after which a process tells how it went
 WARM = 20  # inputs before memory is limited, so that what is loaded on first use is loaded
 SHARED = Path("/dev/shm")  # memory, where the system has it: files are written a million times
@@ -74,34 +74,35 @@ def _process(
     name: str, numbers: range, seed: int, total: Account, end: float, on_part: Callable[[], None]
 ) -> int | None:
     """One process for these inputs; the number of the one that it dies of."""
-    spawn = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([f"bench.fuzz.{module}" for module in set(TARGETS.values())])
     with scratch() as folder:
-        at, (receiver, sender) = spawn.Value("q", numbers.start), spawn.Pipe(duplex=False)
-        process = spawn.Process(target=work, args=(name, numbers, seed, folder, at, sender))
+        at, (receiver, sender) = context.Value("q", numbers.start - 1), context.Pipe(duplex=False)
+        process = context.Process(target=work, args=(name, numbers, seed, folder, at, sender))
         process.start()
         sender.close()
         try:
             while total.inputs < numbers.stop:
-                if not _is_there(receiver, at, end):
-                    return None if time.monotonic() > end else at.value
+                if not _is_there(receiver, at, numbers.start, end):
+                    return None if time.monotonic() > end else max(at.value, numbers.start)
                 total.add(Account(**receiver.recv()))
                 on_part()
             return None
         except EOFError:
-            return at.value
+            return max(at.value, numbers.start)
         finally:
             process.kill()
             process.join()
 
 
-def _is_there(receiver: Connection, at: Any, end: float) -> bool:
-    """Whether there is news of a process before ``end``, and before it is stuck."""
+def _is_there(receiver: Connection, at: Any, start: int, end: float) -> bool:
+    """Whether there is news of a process before ``end``, and before it is stuck with an input from ``start`` on."""
     before, since = at.value, time.monotonic()
     while not receiver.poll(1.0):
         now = time.monotonic()
         if before != at.value:
             before, since = at.value, now
-        if now > end or now - since > STUCK:
+        if now > end or (at.value >= start and now - since > STUCK):
             return False
     return True
 

@@ -143,11 +143,11 @@ class Index:
         if metadata.get("feature", SUMMARY.name) != feature.name:
             raise PatchError(f"{path} is an index by another feature; `unsynth index build` makes a new one.")
         try:
-            projection = Projection.of(tensors)
+            projection, codes = Projection.of(tensors), tensors["codes"]
+            if codes.dtype != torch.int8 or codes.shape[1:] != projection.step.shape:
+                raise ValueError("no codes")
         except (KeyError, ValueError) as error:
             raise PatchError(f"{path} is not a whole index; `unsynth index build` makes a new one.") from error
-        if tensors["codes"].dtype != torch.int8 or tensors["codes"].shape[1:] != projection.step.shape:
-            raise PatchError(f"{path} is not a whole index; `unsynth index build` makes a new one.")
         there = lists_of(path).is_file() and ivf.available()
         lists = ivf.Ivf(lists_of(path), len(tensors["codes"])) if there else None
         return cls(projection, tensors["codes"], metadata["spec"], feature, lists)
