@@ -131,6 +131,13 @@ def test_headers_that_cannot_be(visitor, header, status):
     check_sentence(json.loads(answer.body)["error"])
 
 
+@pytest.mark.parametrize("path", [b"/api/settings/", b"/api/sessions/", b"//evil.example/api/settings/"])
+def test_nobody_is_sent_elsewhere(visitor, path):
+    answer = visitor.ask(web.Request("GET", path))
+    assert answer.status == 404
+    check_sentence(json.loads(answer.body)["error"])
+
+
 def test_whoever_leaves_while_sending_breaks_nothing(visitor):
     own = visitor.sessions.open[visitor.id.decode()]
     before = sorted(own.folder.iterdir())
