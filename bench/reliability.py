@@ -50,13 +50,61 @@ def soak(told: Json) -> str:
     return f"{_origin(told['command'], told)}\n\n{markdown([head, *rows])}"
 
 
+def fuzz(told: Json) -> str:
+    """What hostile input did to each target."""
+    head = ["what reads it", "inputs", "accepted", "refused", "failures", "most CPU, s", "memory, MB: at first, most"]
+    lines = [_target(name, found) for name, found in told["targets"].items()]
+    return f"{_origin(_commands(told), told)}\n\n{markdown([head, *lines])}"
+
+
+def _target(name: str, found: Json) -> list[str]:
+    failed = sum(count for _, count in found["failures"].values())
+    counts = [f"{n:,}" for n in (found["inputs"], found["accepted"], found["refused"], failed)]
+    return [name, *counts, f"{found['worst_cpu_seconds']:.2f}", f"{found['start_mb']:.0f}, {found['peak_mb']:.0f}"]
+
+
+def load(told: Json) -> str:
+    """How long people waited for the web page, and what it took."""
+    crowd = next(phase for phase in told["phases"] if phase["name"] == "crowd")
+    phases = [phase for phase in told["phases"] if phase is not crowd]
+    kinds = list(phases[0]["parts"][0]["seconds"])
+    head = ["people", "from, s", *(f"{kind}, s" for kind in kinds), "MB at most"]
+    rows = [
+        [
+            f"{phase['sessions']}",
+            f"{part['from']:.0f}",
+            *(_seconds(part["seconds"][kind]) for kind in kinds),
+            f"{part['mb']:.0f}",
+        ]
+        for phase in phases
+        for part in phase["parts"]
+    ]
+    counts = [f"- {phase['sessions']} ({phase['name']}): {_listed(phase['counts'])}" for phase in told["phases"]]
+    said = f"Who was one too many heard: *{' '.join(crowd['told'])}* Answers took {_seconds(crowd['seconds'])} s."
+    busy = f"Load averages of the machine: {', '.join(phase['load'] for phase in phases)}."
+    parts = [_origin(told["command"], told), busy, markdown([head, *rows]), "Median / 95 % / most.", "\n".join(counts)]
+    return "\n\n".join([*parts, said])
+
+
+def _seconds(three: list[float]) -> str:
+    return " / ".join(f"{one:.2f}" for one in three) or "–"
+
+
+def _listed(counts: dict[str, int]) -> str:
+    return ", ".join(f"{what} {count:,}" for what, count in counts.items())
+
+
+def _commands(told: Json) -> str:
+    return "`, `".join(sorted({run["command"] for run in told["targets"].values()}))
+
+
 def _origin(command: str, told: Json) -> str:
     on = told["machine"]
     what = f"{on['processor']}, {on['cores usable']} cores, Python {on['Python']}, torch {on['torch']}"
     return f"`{command}`; {what}; unsynth {on['unsynth']}; {told['date']}."
 
 
-TABLES: dict[str, Callable[[Json], str]] = {"reliability-kill": kill, "reliability-soak": soak}
+TABLES: dict[str, Callable[[Json], str]] = {f"reliability-{what.__name__}": what for what in (kill, soak, fuzz, load)}
 """Names of files of results, and what makes a table of each; its place in the page has that name."""
 
 

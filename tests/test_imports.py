@@ -10,7 +10,7 @@ ROWS = (
     "base audio distributed",
     "synths frontends distances",
     "crew",
-    "sounds encoders presets optimizers checkpoint",
+    "sounds encoders presets optimizers checkpoint foreign",
     "recipe",
     "space",
     "objectives estimators search",

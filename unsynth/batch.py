@@ -6,6 +6,7 @@ import json
 import math
 import os
 import platform
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -231,9 +232,24 @@ def _record(folder: Path) -> Json:
     """What the record of ``folder`` says; nothing where there is none that can be read."""
     try:
         fields = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
-    return fields if isinstance(fields, dict) and isinstance(fields.get("job"), dict) else {}
+    if not isinstance(fields, dict) or not isinstance(fields.get("job"), dict):
+        return {}
+    whole = isinstance(fields["job"].get("sound"), str) and _is_result(fields.get("result"))
+    return fields if whole else {**fields, "result": None}
+
+
+def _is_result(told: Any) -> bool:
+    """Whether ``told`` is what :func:`_result` gave."""
+    if not isinstance(told, dict) or not isinstance(told.get("metrics"), dict):
+        return False
+    texts = [told.get(name) for name in ("folder", "synth")]
+    numbers = [told.get(name) for name in ("distance", "gain_db", "candidates", "seconds", "renders", "seed")]
+    numbers += [value for value in told["metrics"].values() if value is not None]
+    return all(isinstance(text, str) for text in texts) and all(
+        isinstance(number, int | float) and abs(number) <= sys.float_info.max for number in numbers
+    )
 
 
 def _save(found: Match, folder: Path, job: Json) -> Json:

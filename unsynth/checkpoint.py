@@ -103,7 +103,7 @@ def read(path: Path, what: str) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
         with safe_open(path, framework="pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, RuntimeError, AttributeError) as error:
         raise PatchError(f"{path} is not a whole {what}.") from error
 
 
@@ -141,7 +141,7 @@ def load_into(module: nn.Module, path: Path, part: str = "") -> None:
 def _facts(text: str) -> dict[str, Any] | None:
     try:
         facts = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return facts if isinstance(facts, dict) else None
 

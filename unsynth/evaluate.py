@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,6 +35,8 @@ SAME = ("budget", "seed", "synth", "presets", "distance")  # what all rows of a 
 ORACLE = "oracle"
 ALGORITHM = "voice.algorithm"  # which operator of a DX7 modulates which: the choice that gives the others their meaning
 OTHER_NOISE = 1  # the oracle renders the true parameters with the next noise row
+METRICS = ("MSS", "wMFCC", "SOT", "RMS")  # of every row
+HIGHEST = 1e12  # no number in a file of results is above
 DIGITS = 9  # of parameters in a file: enough to tell any two float32 apart
 ARMS: dict[str, Callable[[Setting], Search]] = {  # besides the oracle, which does not search
     "mean": lambda setting: Mean(),
@@ -231,9 +234,29 @@ def load(path: Path) -> tuple[dict[str, object], list[Row]]:
     """Header and rows of a results file; UsageError where it is none."""
     try:
         header, *lines = [json.loads(line) for line in folders.lines(path)]
-        return {"budget": header["budget"], **header}, [Row(**line) for line in lines]
-    except (ValueError, TypeError, KeyError) as error:
+        limits = [header["budget"][unit] for unit in ("seconds", "renders")]
+        if not all(limit is None or _is_number(limit) for limit in limits):
+            raise ValueError("no budget")
+        return {"synth": "", **header}, [_row(**line) for line in lines]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise UsageError(f"{path} is no file of results, or is damaged; name one of `unsynth evaluate`.") from error
+
+
+def _row(**told: Any) -> Row:
+    """A row of a file; ValueError or TypeError where it cannot be one."""
+    row = Row(**told)
+    numbers = [row.seconds, row.renders, *(row.params or []), *(row.metrics[name] for name in METRICS)]
+    names = (row.arm, row.target, row.family)
+    unit = all(0 <= value <= 1 for value in row.params or [])
+    whole = type(row.noise) is int and 0 <= row.noise < 1 << 63
+    if not (whole and unit and all(map(_is_number, numbers)) and all(isinstance(name, str) for name in names)):
+        raise ValueError("no row")
+    return row
+
+
+def _is_number(value: object) -> bool:
+    """Whether ``value`` is a number that JSON and a float can hold; NaN is where a metric is not defined."""
+    return type(value) in (int, float) and (value != value or abs(value) <= HIGHEST)  # pyright: ignore
 
 
 def _resume(out: Path, header: dict[str, object]) -> list[Row]:

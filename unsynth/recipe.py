@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,21 +13,22 @@ import torch
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 from torch import nn
-from torch.optim import Optimizer
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from unsynth import __version__, checkpoint
 from unsynth.base import NotFoundError, Objective, PatchError, Synth, UsageError
+from unsynth.foreign import foreign_of, is_plain, names
 from unsynth.optimizers import MakeOptimizer, Schedule
 from unsynth.params import ParamSpec
 from unsynth.sounds.live import Live
 from unsynth.sounds.source import Source
 from unsynth.synths import synth as synth_of
 
-DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
-OWN = ("unsynth.", "torch.optim.")
+LARGEST = 1 << 16  # bytes of a recipe
 MADE = ("objective", "optimizer", "sounds")  # options that are made from something, each time anew
-PATHS = ("folder", "start", "space")  # options that are plain text, and never imported, whatever they look like
-LONGEST = 300  # characters of a message
+SPARE = 1 << 26  # parameters that a model may have beyond twice those in its file: of a frozen one that it loads
+LONGEST = 300  # characters of a message, or of a text in a recipe
+COMPLAINTS = (ArithmeticError, AttributeError, ImportError, LookupError, RuntimeError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -109,11 +109,17 @@ def load(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise NotFoundError(f"There is no recipe at {path}; the folder recipes/ has some.")
     try:
-        options = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        with path.open("rb") as file:
+            text = file.read(LARGEST + 1)
+        options = yaml.safe_load(text) if len(text) <= LARGEST else None
+    except (yaml.YAMLError, ValueError, ArithmeticError, RecursionError, OSError) as error:
         raise UsageError(f"{path} is not YAML; look at the recipes in recipes/ for how one is written.") from error
-    if not isinstance(options, dict):
+    if not isinstance(options, dict) or not is_plain(options):
         raise UsageError(f"{path} is not a recipe; look at the recipes in recipes/ for how one is written.")
+    if foreign := foreign_of(options):
+        raise UsageError(
+            f"{path} asks for {foreign[:60]!a}, which is not part of unsynth; name a class of your own with --set."
+        )
     return options
 
 
@@ -147,9 +153,10 @@ def rebuild(facts: dict[str, Any]) -> Recipe:
     options, spec = facts.get("recipe"), facts.get("spec")
     if not isinstance(options, dict):
         raise PatchError("The checkpoint has no recipe; train it again.")
-    foreign = [name for name in _names(options) if not _is_own(name)]
-    if foreign:
-        raise PatchError(f"The checkpoint asks for {foreign[0]}, which is not part of unsynth; it is not loaded.")
+    if not is_plain(options):
+        raise PatchError("The checkpoint has no recipe; train it again.")
+    if foreign := foreign_of(options):
+        raise PatchError(f"The checkpoint asks for {foreign[:60]!a}, which is not part of unsynth; it is not loaded.")
     try:
         recipe, now = parse(options)
     except UsageError as error:
@@ -200,7 +207,8 @@ def restored(path: Path, synth: Synth) -> Objective:
     tensors, facts = checkpoint.load(path)
     if facts.get("spec") != synth.spec.hash:
         raise PatchError(f"{path} is of another synth or version of it; train one with `unsynth pretrain`.")
-    model = build(rebuild(facts)).eval().requires_grad_(False)
+    with _no_larger(2 * sum(x.numel() for x in tensors.values()) + SPARE):
+        model = build(rebuild(facts)).eval().requires_grad_(False)
     try:
         model.load_state_dict({name: x.float() for name, x in tensors.items()})
     except RuntimeError as error:
@@ -208,10 +216,30 @@ def restored(path: Path, synth: Synth) -> Objective:
     return model
 
 
+@contextmanager
+def _no_larger(most: int) -> Iterator[None]:
+    """PatchError where more than so many numbers become parameters inside: before their memory is touched."""
+    left = most
+
+    def count(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        nonlocal left
+        left -= 0 if parameter is None else parameter.numel()
+        if left < 0:
+            raise PatchError("The checkpoint's recipe makes a larger model than it has weights for; it is not loaded.")
+
+    counting = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        counting.remove()
+
+
 def same(ours: dict[str, Any], theirs: dict[str, Any]) -> bool:
     """Whether the facts of a state are of the recipe of ``ours``; what is new since then has its default in both."""
     options = theirs.get("recipe")
-    if not isinstance(options, dict) or not set(_names(options)) <= set(_names(ours["recipe"])):
+    if not isinstance(options, dict) or not is_plain(options):
+        return False
+    if not set(names(options)) <= set(names(ours["recipe"])):
         return False  # before anything that only the file names is imported
     try:
         now = parse(options)[1]
@@ -225,10 +253,10 @@ def _explained() -> Iterator[None]:
     """What jsonargparse and constructors complain of, as one sentence that ends with the option in question."""
     try:
         yield
-    except (ArgumentError, TypeError, ValueError, KeyError, RuntimeError) as error:
-        what = " ".join(str(error).split())
+    except (*COMPLAINTS, ArgumentError) as error:
+        what = "".join(letter if letter.isprintable() else " " for letter in " ".join(str(error).split()))
         misspelt = re.findall(r"(?:Option|Key) '[^']+' is not \w+|unrecognized arguments: \S+", what)
-        said = misspelt[-1] if misspelt else what[max(0, what.rfind("Parser key")) :][:LONGEST]
+        said = (misspelt[-1] if misspelt else what[max(0, what.rfind("Parser key")) :])[:LONGEST]
         raise UsageError(
             f"The recipe cannot be used: {said.rstrip('.')}; see recipes/ and docs/training.md."
         ) from error
@@ -246,29 +274,3 @@ def _parser() -> ArgumentParser:
     parser = ArgumentParser(exit_on_error=False, allow_abbrev=False, add_help=False)
     parser.add_class_arguments(Recipe, as_group=False)
     return parser
-
-
-def _names(options: Any) -> list[str]:
-    """Everything in the options that could be the import path of something."""
-    if isinstance(options, dict):
-        named = [str(options["class_path"])] if "class_path" in options else []
-        return named + [name for key, value in options.items() if key not in PATHS for name in _names(value)]
-    if isinstance(options, list):
-        return [name for value in options for name in _names(value)]
-    return [options] if isinstance(options, str) and DOTTED.fullmatch(options) else []
-
-
-def _is_own(name: str) -> bool:
-    """Whether ``name`` is a class that unsynth, or torch as an optimiser, has defined."""
-    module, _, attribute = name.rpartition(".")
-    if not f"{module}.".startswith(OWN) or "__" in name:
-        return False
-    try:
-        found = getattr(import_module(module), attribute, None)
-    except ImportError:
-        return False
-    return (
-        isinstance(found, type)
-        and issubclass(found, nn.Module | Optimizer | Source)
-        and found.__module__.startswith(OWN)
-    )

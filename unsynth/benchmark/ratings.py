@@ -19,6 +19,7 @@ from unsynth.benchmark.listening import ANCHOR, REFERENCE
 
 LEAST_REFERENCE, MOST_MISSED = 90, 0.15
 SCALE = 100
+LARGEST = 1 << 20  # bytes of a file of answers
 
 Scores = dict[str, dict[str, float]]  # target: arm: 0 to 100
 
@@ -54,13 +55,21 @@ def _read(path: Path) -> Session:
     if not path.is_file():
         raise NotFoundError(f"{path} does not exist; name files that a listening page saved.")
     try:
-        told = json.loads(path.read_text())
+        told = json.loads(_text(path))
         scores = {item["target"]: {arm: _score(x) for arm, x in item["scores"].items()} for item in told["items"]}
         if not scores or not all({REFERENCE, ANCHOR} <= item.keys() for item in scores.values()):
             raise ValueError("no hidden reference and anchor")
         return Session(str(told["listener"]), str(told["page"]), scores)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UsageError(f"{path} holds no answers of a listening page; give the JSON that one saved.") from error
+
+
+def _text(path: Path) -> str:
+    with path.open("rb") as file:
+        data = file.read(LARGEST + 1)
+    if len(data) > LARGEST:
+        raise ValueError(f"more than {LARGEST} bytes")
+    return data.decode()
 
 
 def _score(value: object) -> float:
@@ -81,8 +90,7 @@ def mean_and_interval(scores: npt.NDArray[np.floating], draws: int = 2000, seed:
     "The pigeonhole bootstrap", https://arxiv.org/abs/0712.1111.
     """
     random = np.random.default_rng(seed)
-    listeners, items = (random.integers(size, size=(draws, size)) for size in scores.shape)
-    drawn = (scores[np.ix_(*which)] for which in zip(listeners, items, strict=True))
+    drawn = (scores[np.ix_(*(random.integers(n, size=n) for n in scores.shape))] for _ in range(draws))
     low, high = np.percentile([np.nanmean(part) for part in drawn if np.isfinite(part).any()], [2.5, 97.5])
     return float(np.nanmean(scores)), float(low), float(high)
 

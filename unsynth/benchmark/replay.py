@@ -16,8 +16,8 @@ from unsynth.base import Audio, NotFoundError, Synth, UsageError
 from unsynth.evaluate import Row, play
 from unsynth.targets import HELD_OUT, Presets, by_id, recording
 
-OWN = re.compile(r"id-(\d+)")
-PRESET = re.compile(r"preset-(\d+)")
+OWN = re.compile(r"id-([0-9]{1,18})")
+PRESET = re.compile(r"preset-([0-9]{1,9})")
 Key = tuple[str, str]  # family and name of a target
 
 
@@ -89,9 +89,10 @@ def replay(header: dict[str, object], rows: Iterable[Row], synth: Synth, sounds:
     Raises:
         UsageError: the results have no patches, or those of another version of the synth.
     """
+    rows = list(rows)
     if not any(row.params for row in rows):
         raise UsageError("These results are of an older version that kept no patches; run `unsynth evaluate` again.")
-    if header.get("spec") != synth.spec.hash:
+    if header.get("spec") != synth.spec.hash or any(len(row.params or synth.spec) != len(synth.spec) for row in rows):
         raise UsageError(f"The patches of these results are not of this {synth.name}; run `unsynth evaluate` again.")
     presets: Any = header.get("presets")
     return Replay(synth, sounds or str(header.get("sounds") or ""), presets)

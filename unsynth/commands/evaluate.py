@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 RESULTS, CALIBRATION = "results/evaluate.jsonl", "results/calibration.json"
 TARGETS = 32
+LONGEST = 80  # letters of a listener's name
 EXTRA = "Reports of results need more packages; `pip install 'unsynth[eval]'` adds them."
 
 
@@ -213,9 +214,14 @@ def summarise_ratings(answers: list[str]) -> None:
     sessions = ratings.read([Path(path) for path in answers])
     print(markdown(ratings.cells(sessions)))
     kept = ratings.screened(sessions)
-    left_out = [session.listener or "without a name" for session in sessions if session not in kept]
+    left_out = [_name(session.listener) for session in sessions if session not in kept]
     without = f"; left out: {', '.join(left_out)}" if left_out else ""
     print(f"\n{len(kept)} of {len(sessions)} listeners{without}")
+
+
+def _name(listener: str) -> str:
+    """What a file calls a listener, without what a terminal would obey."""
+    return "".join(letter for letter in listener if letter.isprintable())[:LONGEST] or "without a name"
 
 
 def _packages() -> None:
@@ -245,9 +251,10 @@ def _results(path: str | None) -> tuple[dict[str, object], list[Any]]:
 
 def _replay(header: dict[str, object], rows: list[Any], synth: str, sounds: str) -> Any:
     from unsynth.benchmark.replay import replay
+    from unsynth.synths import known
     from unsynth.synths import synth as synth_of
 
-    return replay(header, rows, synth_of(synth or str(header["synth"])), sounds)
+    return replay(header, rows, synth_of(synth) if synth else known(str(header["synth"])), sounds)
 
 
 def _report(

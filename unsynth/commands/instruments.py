@@ -67,9 +67,13 @@ def _check(name: str) -> None:
 def _profile(path: str, out: str) -> None:
     from pathlib import Path
 
+    from unsynth import audio
     from unsynth.synths import plugin
 
-    file = plugin.make(path, Path(out) if out else plugin.own(path))
+    made = plugin.make(path, plugin.own(path))
+    file = Path(out) if out else made
+    if out:
+        audio.write_bytes(file, made.read_bytes())
     print("\n".join(_lines(plugin.read(file))))
     print(file)
 

@@ -99,6 +99,7 @@ def render_patch(
     from unsynth import audio
     from unsynth.match import render
     from unsynth.presets.patch import read
+    from unsynth.synths import known
     from unsynth.synths import synth as synth_of
 
     if (patch is None) == (id is None):
@@ -106,7 +107,7 @@ def render_patch(
     if patch and Path(patch).suffix.lower() in (".syx", ".dx7"):
         instrument, (name, sound) = synth_of("dexed"), _dx7(Path(patch), voice, note, velocity, length)
     else:
-        found = read(Path(patch), lambda name: synth_of(name).spec) if patch else None
+        found = read(Path(patch), lambda name: known(name).spec) if patch else None
         name = Path(patch).stem if patch else f"id-{id}"
         instrument, sound = synth_of(found.synth if found else synth), render(found or id or 0, synth)
     file = out or f"{name}.wav"

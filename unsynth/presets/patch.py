@@ -14,12 +14,14 @@ from typing import Any, NoReturn
 import numpy as np
 import torch
 
-from unsynth.base import NotFoundError, PatchError, UnsynthError
+from unsynth.base import PatchError, UnsynthError
 from unsynth.params import ParamSpec
+from unsynth.presets.files import parsed
 
 SCHEMA = "unsynth.patch"
 SCHEMA_VERSION = 1
 UNHEARD = -1.0  # the distance of what was not rendered
+LARGEST = 1 << 22  # bytes of a file
 KINDS = {str: "a text", int: "a whole number", float: "a finite number", list: "a list", dict: "an object"}
 INT64 = range(-(2**63), 2**63)
 
@@ -136,14 +138,16 @@ def read(path: Path, spec_of: Callable[[str], ParamSpec]) -> Patch:
         NotFoundError: no such file, or it may not be read.
         PatchError: as :func:`from_json`, with the name of the file.
     """
+    return parsed(path, lambda data: from_json(_text(data), spec_of), LARGEST, "a patch.json file")
+
+
+def _text(data: bytes) -> str:
+    if len(data) > LARGEST:
+        raise PatchError(f"the file has more than {LARGEST:,} bytes: it is no patch.json.")
     try:
-        return from_json(path.read_text(encoding="utf-8"), spec_of)
-    except OSError as error:
-        raise NotFoundError(f"{path} cannot be read ({error.strerror}); name a patch.json file.") from error
+        return data.decode()
     except UnicodeDecodeError as error:
-        raise PatchError(f"{path} is not text; name a patch.json file.") from error
-    except PatchError as error:
-        raise PatchError(f"{path}: {error}") from error
+        raise PatchError("the file is not text: it is no patch.json.") from error
 
 
 def _entry(spec: ParamSpec, index: int, human: float, unit: float) -> Json:

@@ -15,8 +15,7 @@ from torch import Tensor
 from unsynth.base import NotFoundError, UsageError
 from unsynth.presets import fxp, patch, syx, vital
 from unsynth.presets.files import parsed
-from unsynth.synths import SYNTHS
-from unsynth.synths import synth as synth_of
+from unsynth.synths import SYNTHS, known
 
 ALL = "all"
 ENDINGS = {".syx": "dexed", ".dx7": "dexed", ".fxp": "surge", ".vital": "vital"}
@@ -75,7 +74,7 @@ def read(path: Path) -> list[Preset]:
     """
     kind = ENDINGS.get(path.suffix.lower())
     if kind is None:
-        found = patch.read(path, lambda name: synth_of(name).spec)
+        found = patch.read(path, lambda name: known(name).spec)
         return [Preset(found.synth, path.stem, None, torch.tensor(found.params), found.noise)]
     parse, largest = PARSERS[kind]
     named = parsed(path, parse, largest, "a preset")

@@ -8,7 +8,7 @@ principal components and stored in eight bits.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import pairwise
@@ -80,7 +80,18 @@ class Projection:
         spread = ((features - mean) @ components).std(0)
         return cls(mean, components, spread.max().expand(dim) * 4 / 127)
 
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor]) -> Projection:
+        """The projection in a file; KeyError or ValueError where it is not whole."""
+        mean, components, step = (tensors[name] for name in ("mean", "components", "step"))
+        whole = all(x.dtype == torch.float32 and x.isfinite().all() for x in (mean, components, step))
+        if not whole or components.shape != (*mean.shape, *step.shape) or components.ndim != 2 or (step <= 0).any():
+            raise ValueError("no projection")
+        return cls(mean, components, step)
+
     def __call__(self, features: Features) -> Float[Tensor, "batch dim"]:
+        if features.shape[1] != len(self.mean):
+            raise PatchError("The index is not of sounds as long as these; `unsynth index build` makes a new one.")
         return (features - self.mean) @ self.components / self.step
 
     def codes(self, features: Features) -> Int8[Tensor, "batch dim"]:
@@ -133,7 +144,12 @@ class Index:
             raise PatchError(f"{path} is an index of another synth or version; `unsynth index build` makes a new one.")
         if metadata.get("feature", SUMMARY.name) != feature.name:
             raise PatchError(f"{path} is an index by another feature; `unsynth index build` makes a new one.")
-        projection = Projection(*(tensors[k] for k in ("mean", "components", "step")))
+        try:
+            projection, codes = Projection.of(tensors), tensors["codes"]
+            if codes.dtype != torch.int8 or codes.shape[1:] != projection.step.shape:
+                raise ValueError("no codes")
+        except (KeyError, ValueError) as error:
+            raise PatchError(f"{path} is not a whole index; `unsynth index build` makes a new one.") from error
         there = lists_of(path).is_file() and ivf.available()
         lists = ivf.Ivf(lists_of(path), len(tensors["codes"])) if there else None
         return cls(projection, tensors["codes"], metadata["spec"], feature, lists)
@@ -243,7 +259,10 @@ def _projection(path: Path, synth: Synth, feature: Feature, dim: int, count: int
     if path.is_file():
         tensors, metadata = read(path, "fit; remove it")
         if metadata.get("recipe") == recipe:
-            return Projection(**tensors)
+            try:
+                return Projection.of(tensors)
+            except (KeyError, ValueError) as error:
+                raise PatchError(f"{path} is not a whole fit; remove it.") from error
     path.with_suffix(".part").unlink(missing_ok=True)
     features = [
         features_of(synth, train_ids(10**7 + first, min(chunk, count - first)), feature)

@@ -6,7 +6,7 @@ import torch
 
 from unsynth.base import Audio, Params, PatchError, Problem, Search, Solution, Synth
 from unsynth.search.library import Library, Near, at_note
-from unsynth.synths import synth as synth_of
+from unsynth.synths import known
 
 
 class Known(Search):
@@ -34,7 +34,7 @@ def play(near: Near) -> Audio:
         PatchError: it was indexed by a version of unsynth whose synth had other parameters.
         UsageError, EngineError: it cannot be played here.
     """
-    synth = synth_of(near.preset.synth)
+    synth = known(near.preset.synth)
     if near.spec != synth.spec.hash:
         raise PatchError(f"{near.file} was indexed by another version; `unsynth index presets FOLDER` renews that.")
     return synth.render(_params([near], synth), torch.tensor([near.preset.noise]))

@@ -28,7 +28,7 @@ from unsynth.folders import data_folder
 from unsynth.params import ParamSpec
 from unsynth.presets.saved import Preset
 from unsynth.search.index import COMPARED, EDGES, RANGE_DB, SCALE, segments
-from unsynth.synths import synth as synth_of
+from unsynth.synths import known
 
 FORMAT = "unsynth.presets/1"
 SECONDS = 4.0  # of each sound that are compared, whatever its synth makes; shorter ones end in silence
@@ -180,7 +180,15 @@ class Library:
             raise PatchError(f"{path} is not a whole {MEND}.")
         try:
             return cls(_files(json.loads(metadata["files"]), tensors))
-        except (LookupError, TypeError, ValueError, RuntimeError, AttributeError, StopIteration) as error:
+        except (
+            ArithmeticError,
+            AttributeError,
+            LookupError,
+            RuntimeError,
+            StopIteration,
+            TypeError,
+            ValueError,
+        ) as error:
             raise PatchError(f"{path} is not a whole {MEND}.") from error
 
 
@@ -210,7 +218,7 @@ def _softest(query: Bytes) -> int:
 def note_of(near: Near) -> int | None:
     """The MIDI note at which a preset is near; None where its synth has no notes, or is of another version."""
     try:
-        spec = synth_of(near.preset.synth).spec
+        spec = known(near.preset.synth).spec
     except UnsynthError:
         return None
     knob = _knob(spec) if spec.hash == near.spec else None
@@ -245,8 +253,11 @@ def _told(path: str, file: File) -> Json:
 def _files(told: list[Json], tensors: Mapping[str, Tensor]) -> dict[str, File]:
     """The files that :func:`_told` told of; ValueError and the like where tensors and facts do not fit."""
     notes, knobs = (tensors[name].tolist() for name in ("notes", "knobs"))
-    if tensors["features"].dtype != torch.uint8 or tensors["features"].shape[1:] != (WIDTH,):
+    kinds = {"features": torch.uint8, "semitones": torch.int8, "params": torch.float32, "noise": torch.int64}
+    if any(tensors[name].dtype != kind for name, kind in kinds.items()) or tensors["features"].shape[1:] != (WIDTH,):
         raise ValueError("no features")
+    if not ((tensors["params"] >= 0) & (tensors["params"] <= 1)).all() or (tensors["noise"] < 0).any():
+        raise ValueError("no parameters")
     columns = (tensors["params"].split(knobs), tensors["semitones"].split(notes), tensors["features"].split(notes))
     rows = zip(*columns, tensors["noise"].tolist(), strict=True)
     files: dict[str, File] = {}
@@ -260,4 +271,6 @@ def _files(told: list[Json], tensors: Mapping[str, Tensor]) -> dict[str, File]:
 
 
 def _heard(stamp: Stamp, name: str, slot: int | None, params: Tensor, notes: Tensor, sounds: Tensor, row: int) -> Heard:
-    return Heard(Preset(stamp.synth, str(name), slot, params, row), notes, sounds)
+    if type(slot) not in (int, type(None)):
+        raise TypeError("no slot")
+    return Heard(Preset(str(stamp.synth), str(name), slot, params, row), notes, sounds)

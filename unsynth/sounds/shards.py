@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -17,13 +18,13 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, final
 
-import numpy as np
 import soundfile
 import torch
 
 from unsynth import audio
 from unsynth.base import Batch, NotFoundError, Params, PatchError, SoundIds, Synth, UnreadableError
 from unsynth.sounds import tars
+from unsynth.sounds.arrays import array
 from unsynth.sounds.source import SPLITS, Source, Split, rounds
 
 Json = dict[str, Any]
@@ -31,6 +32,10 @@ Json = dict[str, Any]
 FORMAT = "unsynth.shards/1"
 MANIFEST = "manifest.json"
 PARAMS = "params.npy"
+NAME = re.compile(rf"({'|'.join(SPLITS)})-[0-9]{{5,9}}")
+SOUND = re.compile(r"([0-9]{1,18})\.flac")
+MOST = 1 << 48  # sounds
+LEAST = 1024  # bytes that a sound takes in a tar
 FULL_SCALE = 1 << 15  # of 16 bits
 AGAIN = "run the same `unsynth shards build` again"
 
@@ -72,12 +77,13 @@ class Shards(Source):
             raise NotFoundError(f"{folder} has {there} of {self.manifest['count']} sounds yet; {AGAIN}.")
         self.names = {split: [name for name in self.shards if name.startswith(split)] for split in SPLITS}
         self.ends = {s: [*accumulate(self.shards[name]["sounds"] for name in self.names[s])] for s in SPLITS}
-        self.opened = cache(self._opened)
+        self.opened, self.checked = cache(self._opened), cache(self._checked)
 
     def size(self, split: Split) -> float:
         return self.ends[split][-1] if self.ends[split] else 0
 
     def take(self, split: Split, start: int, count: int, device: torch.device | str = "cpu") -> Batch:
+        self.checked(split)
         every = torch.arange(start, start + count)
         rows = rounds(start, count, int(self.size(split))) if split == "train" else every
         ends = torch.tensor(self.ends[split])
@@ -90,14 +96,31 @@ class Shards(Source):
         samples = round(self.synth.rate * self.synth.seconds)
         return Batch(ids, params, tars.sounds(where, self.synth.rate, samples)).to(device)
 
+    def _checked(self, split: Split) -> None:
+        """UnreadableError unless the shards of a split are large enough for the sounds that the manifest has there."""
+        for name in self.names[split]:
+            path = self.folder / f"{name}.tar"
+            if self.shards[name]["sounds"] * LEAST > (path.stat().st_size if path.is_file() else 0):
+                raise UnreadableError(f"{path} is missing or damaged; {AGAIN}.")
+
     def _opened(self, name: str) -> Shard:
         path = self.folder / f"{name}.tar"
         if digest(path) != self.shards[name]["sha256"]:
             raise UnreadableError(f"{path} is missing or damaged; {AGAIN}.")
         where = tars.places(path)
-        params = np.load(io.BytesIO(tars.content(path, where.pop(PARAMS))))
-        ids = torch.tensor([int(Path(sound).stem) for sound in where])
-        return Shard(path, ids, torch.from_numpy(params), list(where.values()))
+        try:
+            params = torch.from_numpy(array(tars.content(path, where.pop(PARAMS))))
+            ids = [int(found[1]) for sound in where if (found := SOUND.fullmatch(sound))]
+            fits = params.shape == (len(ids), len(self.synth.spec)) and params.dtype == torch.float32
+            if not fits or not len(where) == len(ids) == self.shards[name]["sounds"] or not _is_unit(params):
+                raise ValueError("it is not what the manifest says")
+        except (KeyError, TypeError, ValueError) as error:
+            raise UnreadableError(f"{path} is no shard, or damaged; {AGAIN}.") from error
+        return Shard(path, torch.tensor(ids), params, list(where.values()))
+
+
+def _is_unit(params: Params) -> bool:
+    return bool(((params >= 0) & (params <= 1)).all())
 
 
 def digest(path: Path) -> str:
@@ -135,11 +158,21 @@ def load(folder: Path) -> Json:
     try:
         manifest = json.loads(path.read_bytes())
         checked = manifest.pop("sha256") == _checksum(manifest)
-    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise UnreadableError(f"{path} is no manifest of shards, or damaged; build them in another folder.") from error
-    if not checked or manifest.get("format") != FORMAT:
+    if not checked or manifest.get("format") != FORMAT or not _is_plan(manifest):
         raise UnreadableError(f"{path} is damaged, or of another version; build the shards in another folder.")
     return manifest
+
+
+def _is_plan(manifest: Json) -> bool:
+    """Whether a manifest says of what synth its shards are, and of each how many sounds it has."""
+    told, texts = manifest.get("shards"), [manifest.get("synth"), manifest.get("spec")]
+    if not isinstance(told, dict) or not all(NAME.fullmatch(name) and isinstance(told[name], dict) for name in told):
+        return False
+    texts += [shard.get("sha256") for shard in told.values()]
+    counts = [manifest.get("count"), *(shard.get("sounds") for shard in told.values())]
+    return all(isinstance(text, str) for text in texts) and all(type(n) is int and 0 < n < MOST for n in counts)
 
 
 def save(folder: Path, manifest: Json) -> None:

@@ -7,11 +7,13 @@ and ``gain`` (what the sound was multiplied with so that it did not clip).
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
-from typing import final
-from zipfile import BadZipFile
+from typing import Any, final
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -19,6 +21,7 @@ from torch import Tensor
 from unsynth.base import Batch, NotFoundError, Params, PatchError, SoundIds, Synth, UnreadableError
 from unsynth.params import ParamSpec
 from unsynth.sounds import tars
+from unsynth.sounds.arrays import array
 from unsynth.sounds.source import SPLITS, Source, Split, rounds
 from unsynth.synths import surge
 from unsynth.synths.surge_patch import updated
@@ -27,7 +30,12 @@ from unsynth.synths.surge_values import facts, new_patch
 ENGINE_REVISION = (
     28  # of the patches of the synth that rendered: it numbers some choices in another way than revision 22
 )
+LARGEST = 1 << 30  # bytes of the arrays of a shard, unpacked
+HIGHEST = 1e9  # no raw value is above
 EVERY = 10  # of so many sounds, by id, the last is for testing and the one before it for validation
+ARRAYS = ("names", "params", "gain")
+DIGITS = 18  # of an id
+PATHS = {param.get("path") for param in facts()["params"]}
 CORE = tuple(surge.SPEC.index(name) for name in facts()["core"])  # columns of the spec that the sounds differ in
 CORE_SPEC = ParamSpec("surge-core", [surge.SPEC.params[column] for column in CORE])
 
@@ -89,14 +97,41 @@ def _opened(tar: Path) -> tuple[list[int], list[tuple[Path, tars.Place]], list[s
     """Ids and places of the sounds of a shard, the names of its raw values, and these with the gain as the last."""
     files, path = tars.places(tar), tar.with_suffix(".npz")
     try:
-        with np.load(path) as arrays:
-            names, raw, gain = arrays["names"].tolist(), arrays["params"], arrays["gain"]
+        names, raw, gain = _arrays(path)
         if raw.shape != (len(files), len(names)) or gain.shape != (len(files),):
             raise ValueError(f"it does not describe {len(files)} sounds")
-        ids, values = [int(Path(name).stem) for name in files], np.column_stack([raw, gain])
-    except (OSError, KeyError, ValueError, EOFError, BadZipFile) as error:
-        raise UnreadableError(f"{path} is damaged ({error}); get it again.") from error
-    return ids, [(tar, place) for place in files.values()], names, torch.from_numpy(values)
+        ids, values = [_id(Path(name).stem) for name in files], np.column_stack([raw, gain])
+        if not (set(names) <= PATHS and (np.abs(values.astype(float)) <= HIGHEST).all() and (gain > 0).all()):
+            raise ValueError("it has other parameters, or values that cannot be")
+    except (
+        OSError,
+        KeyError,
+        ValueError,
+        EOFError,
+        BadZipFile,
+        zlib.error,
+        NotImplementedError,
+        RuntimeError,
+    ) as error:
+        raise UnreadableError(f"{path} is damaged or no description of {tar.name}; get it again.") from error
+    return ids, [(tar, place) for place in files.values()], names, torch.from_numpy(values.astype(np.float32))
+
+
+def _arrays(path: Path) -> tuple[list[str], npt.NDArray[Any], npt.NDArray[Any]]:
+    """Names, raw values and gains as they are in the file; ValueError and what zipfile raises where it is damaged."""
+    with ZipFile(path) as file:
+        if sum(file.getinfo(f"{name}.npy").file_size for name in ARRAYS) > LARGEST:
+            raise ValueError("it unpacks to too much")
+        names, raw, gain = (array(file.read(f"{name}.npy")) for name in ARRAYS)
+    if names.dtype.kind != "U" or names.ndim != 1 or raw.dtype.kind not in "fiu" or gain.dtype.kind not in "fiu":
+        raise ValueError("its arrays are of other kinds")
+    return names.tolist(), raw, gain
+
+
+def _id(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= DIGITS):
+        raise ValueError(f"{text[:DIGITS]} is no id")
+    return int(text)
 
 
 def to_params(names: list[str], raw: Float[Tensor, "batch value"]) -> Params:

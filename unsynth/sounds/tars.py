@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from unsynth.audio import MAX_CHANNELS
 from unsynth.base import Audio, UnreadableError
 
 Place = tuple[int, int]  # of a file in a tar: where it begins, and its bytes
@@ -22,10 +23,18 @@ THREADS = 4  # that decode or encode
 def places(tar: Path) -> dict[str, Place]:
     """Where each file in a tar is, in their order; UnreadableError where it is damaged."""
     try:
-        with tarfile.open(tar) as opened:
-            return {member.name: (member.offset_data, member.size) for member in opened if member.isfile()}
-    except (tarfile.TarError, OSError, EOFError) as error:
-        raise UnreadableError(f"{tar} is damaged ({error}); get it again.") from error
+        with tarfile.open(tar, "r:") as opened:  # not compressed: places are those in the file
+            files = [member for member in opened if member.isfile()]
+        found = {file.name: (file.offset_data, file.size) for file in files}
+        if any(file.issparse() for file in files) or not all(_is_within(place, tar) for place in found.values()):
+            raise tarfile.ReadError("it has files that are not whole")
+    except (tarfile.TarError, OSError, EOFError, ValueError, OverflowError) as error:
+        raise UnreadableError(f"{tar} is damaged; get it again.") from error
+    return found
+
+
+def _is_within(place: Place, tar: Path) -> bool:
+    return 0 <= place[0] <= sum(place) <= tar.stat().st_size
 
 
 def content(tar: Path, place: Place) -> bytes:
@@ -50,13 +59,16 @@ def sounds(where: Sequence[tuple[Path, Place]], rate: int, samples: int) -> Audi
 
 def _sound(tar: Path, place: Place, rate: int, samples: int) -> Float[Tensor, " time"]:
     try:
-        file = io.BytesIO(content(tar, place))
-        read, found = soundfile.read(file, frames=samples, dtype="float32", always_2d=True)
+        with soundfile.SoundFile(io.BytesIO(content(tar, place))) as file:
+            found, channels = file.samplerate, file.channels
+            read = file.read(samples if channels <= MAX_CHANNELS else 0, dtype="float32", always_2d=True)
     except soundfile.SoundFileError as error:
-        raise UnreadableError(f"{tar} has a damaged sound ({error}); get it again.") from error
+        raise UnreadableError(f"{tar} has a damaged sound; get it again.") from error
     if found != rate:
         raise UnreadableError(f"{tar} has a sound at {found} Hz; render it again at {rate} Hz.")
     sound = torch.from_numpy(read.mean(1))
+    if channels > MAX_CHANNELS or not sound.isfinite().all():
+        raise UnreadableError(f"{tar} has something that is no sound; get it again.")
     return torch.nn.functional.pad(sound, (0, samples - len(sound)))
 
 

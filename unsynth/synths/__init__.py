@@ -60,3 +60,19 @@ def synth(name: str) -> Synth:
     if name not in SYNTHS:
         raise UsageError(f"There is no synth {name!r}; choose one of: {', '.join(SYNTHS)}, plugin:PATH.vst3.")
     return SYNTHS[name]()
+
+
+def known(name: str) -> Synth:
+    """The synth that a file names. A plugin is a program: only one that this user has profiled or played is loaded.
+
+    Raises:
+        UsageError: there is none, or it is a plugin that was never used here.
+    """
+    if name.startswith("plugin:"):
+        from unsynth.synths.plugin import is_known
+
+        if not is_known(name.removeprefix("plugin:")):
+            raise UsageError(
+                f"The plugin {name[:200]!a} was never used here, so no file may load it; play it once with --synth."
+            )
+    return synth(name)

@@ -13,7 +13,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from torch import Tensor
 from unsynth import audio
 from unsynth.base import Audio, EngineError, NotFoundError, Params, PatchError, SoundIds, Synth, UsageError
 from unsynth.folders import data_folder
-from unsynth.params import Param, ParamSpec
+from unsynth.params import Kind, Param, ParamSpec
 from unsynth.synths.engines import played, whole_ticks
 from unsynth.synths.plugin_engine import RATE
 from unsynth.synths.plugin_profile import SCHEMA
@@ -34,6 +34,8 @@ SECONDS = 3.0
 PATIENCE = 900.0  # s that a profile may take
 DIGITS = 8
 LARGEST = 1 << 22  # bytes of a profile
+LONGEST = 600.0  # s of a sound
+HIGHEST = 1e9  # no value of a parameter is above
 
 Json = dict[str, Any]
 
@@ -90,7 +92,7 @@ class Plugin(Synth):
 
 def find(path: str) -> Path:
     """The profile of a plugin, made now if there is none; errors as :class:`Plugin`."""
-    if not Path(path).exists():
+    if not os.path.exists(path):
         raise NotFoundError(
             f"There is no plugin at {path}; give the path of a .vst3, as in {PREFIX}/path/to/Synth.vst3."
         )
@@ -104,6 +106,15 @@ def own(path: str) -> Path:
     """Where the profile of a plugin is looked for."""
     digest = hashlib.sha256(str(Path(path).absolute()).encode()).hexdigest()[:DIGITS]
     return data_folder() / "plugins" / f"{Path(path).stem}-{digest}.json"
+
+
+def is_known(path: str) -> bool:
+    """Whether this user has profiled the plugin, or the one that a profile is of, before; nothing is loaded."""
+    try:
+        plugin = read(Path(path))["path"] if Path(path).suffix == ".json" else path
+        return own(plugin).is_file()
+    except (OSError, ValueError, PatchError):
+        return False
 
 
 def make(path: str, file: Path, seconds: float = SECONDS) -> Path:
@@ -123,11 +134,12 @@ def make(path: str, file: Path, seconds: float = SECONDS) -> Path:
 def read(file: Path) -> Json:
     """A profile; PatchError where it is none."""
     try:
-        text = file.read_bytes()[: LARGEST + 1]
+        with file.open("rb") as opened:
+            text = opened.read(LARGEST + 1)
         told = json.loads(text) if len(text) <= LARGEST else {}
-        known = told["schema"] == SCHEMA and isinstance(told["path"], str) and 0 < float(told["seconds"]) < float("inf")
+        known = told["schema"] == SCHEMA and isinstance(told["path"], str) and 0 < float(told["seconds"]) <= LONGEST
         _spec("", told)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise PatchError(
             f"{file} is no profile of a plugin, or damaged; make one with `unsynth synths profile`."
         ) from error
@@ -151,13 +163,16 @@ def _spec(synth: str, profile: Json) -> ParamSpec:
 
 
 def _param(told: Json) -> Param:
-    steps = told.get("values", ())
-    if steps and len(steps) != round(told["high"] - told["low"]) + 1:
+    steps, choices, unit = (told.get(name, empty) for name, empty in (("values", []), ("choices", []), ("unit", "")))
+    low, high, kind = (told[name] for name in ("low", "high", "kind"))
+    numbers, texts = (low, high, *steps), (told["name"], unit, *choices)
+    if not (isinstance(steps, list) and all(type(n) in (int, float) and abs(n) <= HIGHEST for n in numbers)):
+        raise TypeError("no number")
+    if not all(isinstance(text, str) for text in texts) or kind not in get_args(Kind) or type(told["index"]) is not int:
+        raise TypeError("no parameter")
+    if steps and len(steps) != round(high - low) + 1:
         raise ValueError(told["name"])
-    choices = tuple(map(str, told.get("choices", ())))
-    return Param(
-        f"plugin.{told['name']}", told["low"], told["high"], told.get("unit", ""), kind=told["kind"], choices=choices
-    )
+    return Param(f"plugin.{told['name']}", low, high, unit, kind=kind, choices=tuple(choices))
 
 
 def _run(*arguments: str) -> None:

@@ -63,7 +63,7 @@ def make(limits: Limits, names: frozenset[str] = frozenset({"localhost"})) -> Fa
         sweeping.cancel()
         await run_in_threadpool(sessions.close_all)
 
-    app = FastAPI(lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
+    app = FastAPI(lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.sessions, app.state.limits = sessions, limits
     app.include_router(router)
     app.add_middleware(Guard, names=names, most_bytes=round(limits.megabytes * 1e6))

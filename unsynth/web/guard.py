@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+DIGITS = 18  # of the length of a request
 SMALL = 64 * 1024  # bytes of a request that is no sound
 ELSEWHERE = "This page is for requests from itself; open it by its own address."
 TOO_LARGE = "This file is larger than the {:g} MB that are taken here; send a shorter sound."
@@ -51,13 +52,13 @@ class Guard:
         if not self._is_ours(headers):
             return await JSONResponse({"error": ELSEWHERE}, 403)(scope, receive, answer)
         claimed = headers.get("content-length", "0")
-        if not claimed.isdigit() or int(claimed) > most:
+        if not _is_count(claimed) or int(claimed) > most:
             return await JSONResponse({"error": too_large(most)}, 413)(scope, receive, answer)
         await self.app(scope, _counted(receive, most), answer)
 
     def _is_ours(self, headers: Headers) -> bool:
         host, origin = headers.get("host", ""), headers.get("origin")
-        return self._is_name(host) and (origin is None or urlsplit(origin).netloc == host)
+        return self._is_name(host) and (origin is None or _place(origin) == host)
 
     def _is_name(self, host: str) -> bool:
         try:
@@ -65,6 +66,19 @@ class Guard:
             return name in self.names or bool(ipaddress.ip_address(name))
         except ValueError:
             return False
+
+
+def _place(origin: str) -> str:
+    """Host and port of an origin; empty where it is none."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return ""
+
+
+def _is_count(text: str) -> bool:
+    """Whether a header is a number of bytes, in the digits that HTTP has."""
+    return text.isascii() and text.isdigit() and len(text) <= DIGITS
 
 
 def too_large(most: int) -> str:

@@ -13,12 +13,12 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from unsynth import audio
 from unsynth.synths import SYNTHS
-from unsynth.synths import synth as synth_of
 from unsynth.web import views
-from unsynth.web.session import Kind, Session
+from unsynth.web.session import Kind, Session, offered
 from unsynth.web.sessions import Sessions
 
 Json = dict[str, Any]
@@ -28,6 +28,7 @@ BUDGETS = (1, 3, 10, 30, 60)  # seconds of search to choose from
 LONGEST_POLL = 2.0  # seconds that an answer waits for news
 LOOK = 0.05
 BUSY = "Too many people are searching here at the moment; try again in a minute."
+INCOMPLETE = "The sound did not arrive as a whole; send it again."
 CROWDED = "Too many people are here at the moment; try again in a few minutes."
 
 router = APIRouter()
@@ -75,7 +76,7 @@ async def settings(request: Request) -> Json:
 @router.get("/api/synths/{name}")
 def knobs_of(name: str) -> Json:
     """The knobs of a synth."""
-    return views.params_of(synth_of(name))
+    return views.params_of(offered(name))
 
 
 @router.post("/api/sessions")
@@ -106,7 +107,7 @@ async def state(sessions: All, session: Own, after: int = -1) -> Json:
 @router.put("/api/sessions/{secret}/sound")
 async def send(request: Request, sessions: All, session: Own, name: str = "", synth: str = "voice") -> Json:
     """The body is a sound file to match."""
-    instrument, path = synth_of(synth), session.folder / uuid4().hex
+    instrument, path = offered(synth), session.folder / uuid4().hex
     if session.receiving:
         raise HTTPException(409, "Another sound is on its way already; wait until it is here.")
     session.receiving = True
@@ -185,6 +186,9 @@ def download(number: int, name: str, sessions: All, session: Own) -> Response:
 
 async def _receive(request: Request, path: Path) -> None:
     """The body of ``request`` in a new file."""
-    with path.open("xb") as file:
-        async for chunk in request.stream():
-            file.write(chunk)
+    try:
+        with path.open("xb") as file:
+            async for chunk in request.stream():
+                file.write(chunk)
+    except ClientDisconnect:
+        raise HTTPException(400, INCOMPLETE) from None

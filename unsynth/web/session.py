@@ -22,6 +22,7 @@ from unsynth.match import Match
 from unsynth.report.loudness import as_loud
 from unsynth.search.influence import influence
 from unsynth.search.vary import Vary
+from unsynth.synths import SYNTHS
 from unsynth.synths import synth as synth_of
 from unsynth.web.turns import Turn
 from unsynth.web.views import clean, describe
@@ -119,7 +120,7 @@ class Session:
             if not self.sound:
                 raise UsageError("There is no sound to match yet; send one first.")
             seed, start = next(self.numbers), None
-            options: Json = {"synth": synth_of(synth).name, "budget": Budget(seconds), "seed": seed}
+            options: Json = {"synth": offered(synth).name, "budget": Budget(seconds), "seed": seed}
             if kind != "match":
                 if candidate is None:
                     raise UsageError("Choose the candidate to go on from.")
@@ -207,6 +208,13 @@ class Session:
                 self.turn.stop.set()
             self.takes, self.found, self.target = {}, [], None
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def offered(name: str) -> Synth:
+    """One of our own synths; UsageError for others, as a visitor may not make the server load a plugin."""
+    if name not in SYNTHS:
+        raise UsageError(f"There is no synth {name[:60]!a} here; choose one of: {', '.join(SYNTHS)}.")
+    return synth_of(name)
 
 
 def alone(found: Match, candidate: Candidate) -> Match:
