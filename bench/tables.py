@@ -7,7 +7,7 @@ from pathlib import Path
 
 from unsynth import evaluate
 from unsynth.benchmark import comparison
-from unsynth.study.compare import read
+from unsynth.study.rows import read
 from unsynth.study.table import page
 
 ROOT = Path(__file__).parent.parent

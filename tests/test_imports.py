@@ -16,7 +16,7 @@ ROWS = (
     "trainer",
     "train report candidates",
     "match calibration",
-    "batch evaluate doctor check",
+    "batch evaluate doctor check diff",
     "study benchmark",
     "web",
     "commands",

@@ -63,3 +63,9 @@ class ContractError(UnsynthError):
     """A synth that does not do what every synth must (`unsynth synths check`)."""
 
     exit_code = 10
+
+
+class IncompleteError(UnsynthError):
+    """An installation that lacks something that every one should have (`unsynth doctor`)."""
+
+    exit_code = 12

@@ -1,4 +1,4 @@
-"""The rows of a study as Markdown: one table for each budget, one line for each recipe, means and ranges over seeds."""
+"""The rows of a study as Markdown: one table for each budget, one line for each recipe."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from statistics import mean
 
-from unsynth.study.compare import Json, Row
+from unsynth.study.rows import Json, Row
 
 COLUMNS: dict[str, tuple[Callable[[Row], float], str]] = {  # heading: (value, format)
     "recall@1": (lambda row: row.measured["recall@1"], ".3f"),
@@ -24,21 +24,54 @@ COLUMNS: dict[str, tuple[Callable[[Row], float], str]] = {  # heading: (value, f
 
 def page(rows: Sequence[Row]) -> str:
     """All rows, under a heading that states each budget, machine and way of measuring."""
-    groups: dict[str, list[Row]] = {}
-    for row in rows:
-        groups.setdefault(json.dumps([row.plan, *(row.origin[x] for x in ("processor", "torch"))]), []).append(row)
-    return "\n\n".join(f"{_heading(own[0])}\n\n{table(own)}" for own in groups.values())
+    return "\n\n".join(f"## {budget(own[0])}\n\n{conditions(own[0])}\n\n{table(own)}" for own in groups(rows))
 
 
 def table(rows: Sequence[Row]) -> str:
-    """One line for each recipe, the best at retrieval first: the mean over its seeds, and the lowest and highest."""
-    recipes: dict[tuple[str, str], list[Row]] = {}
+    """The lines of :func:`cells` as Markdown."""
+    heading, *lines = cells(rows)
+    marks = ["---"] * 3 + ["---:"] * len(COLUMNS)
+    return "\n".join(f"| {' | '.join(line)} |" for line in (heading, marks, *lines))
+
+
+def cells(rows: Sequence[Row]) -> list[list[str]]:
+    """A heading, and one line for each recipe: the mean over its seeds, and the lowest and highest."""
+    return [["recipe", "trained by", "seeds", *COLUMNS], *map(_line, recipes(rows))]
+
+
+def groups(rows: Sequence[Row]) -> list[list[Row]]:
+    """The rows of each budget, way of measuring and machine."""
+    found: dict[str, list[Row]] = {}
     for row in rows:
-        recipes.setdefault((row.recipe, row.digest), []).append(row)
-    ordered = sorted(recipes.values(), key=lambda own: -mean(row.measured["recall@1"] for row in own))
-    lines = [["recipe", "trained by", "seeds", *COLUMNS], ["---"] * 3 + ["---:"] * len(COLUMNS)]
-    lines += [_line(own) for own in ordered]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+        found.setdefault(json.dumps([row.plan, *(row.origin[x] for x in ("processor", "torch"))]), []).append(row)
+    return list(found.values())
+
+
+def recipes(rows: Sequence[Row]) -> list[list[Row]]:
+    """The rows of each recipe, the best at retrieval first."""
+    found: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        found.setdefault((row.recipe, row.digest), []).append(row)
+    return sorted(found.values(), key=lambda own: -mean(row.measured["recall@1"] for row in own))
+
+
+def budget(row: Row) -> str:
+    """What every training could use."""
+    limits = [f"{row.plan['minutes']:g} minutes"] if row.plan["minutes"] else []
+    limits += [f"{row.plan['sounds']:,} sounds"] if row.plan["sounds"] else []
+    return " or ".join(limits)
+
+
+def conditions(row: Row) -> str:
+    """Machine, versions, command and way of measuring."""
+    origin, how = row.origin, row.plan["measures"]
+    return (
+        f"{origin['processor']}, {origin['cores']} threads, torch {origin['torch']}, "
+        f"unsynth {origin['version']}, {origin['date']}; `{origin['command']}`. Recall among {how['among']:,} "
+        f"validation sounds; MSS on {how['targets']} of them; heads of {how['head_steps']:,} steps of "
+        f"{how['head_batch']} sounds; {how['rendered']} renders after the search in the space, {how['refined']} more "
+        "to refine."
+    )
 
 
 def _line(rows: Sequence[Row]) -> list[str]:
@@ -50,20 +83,6 @@ def _line(rows: Sequence[Row]) -> list[str]:
 def _cell(values: Sequence[float], how: str) -> str:
     low, middle, high = (format(x, how) for x in (min(values), mean(values), max(values)))
     return middle if low == high else f"{middle} ({low}–{high})"
-
-
-def _heading(row: Row) -> str:
-    plan, origin = row.plan, row.origin
-    limits = [f"{plan['minutes']:g} minutes"] if plan["minutes"] else []
-    limits += [f"{plan['sounds']:,} sounds"] if plan["sounds"] else []
-    how = plan["measures"]
-    return (
-        f"## {' or '.join(limits)}\n\n{origin['processor']}, {origin['cores']} threads, torch {origin['torch']}, "
-        f"unsynth {origin['version']}, {origin['date']}; `{origin['command']}`. Recall among {how['among']:,} "
-        f"validation sounds; MSS on {how['targets']} of them; heads of {how['head_steps']:,} steps of "
-        f"{how['head_batch']} sounds; {how['rendered']} renders after the search in the space, {how['refined']} more "
-        "to refine."
-    )
 
 
 def _per_second(trained: Sequence[Json]) -> float:

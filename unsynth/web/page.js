@@ -246,7 +246,7 @@ function leave(event) {
 const begin = tried(async () => {
   settings = await get("/api/settings");
   one("limits").textContent = `Up to ${settings.seconds} seconds and ${settings.megabytes} MB. Sounds stay on the machine that serves this page.`;
-  one("synth").replaceChildren(...settings.synths.map((name) => element("option", { textContent: name })));
+  one("synth").replaceChildren(...settings.synths.map(({ name, title, here }) => element("option", { value: name, disabled: !here, textContent: here ? title : `${title} (not installed)` })));
   one("seconds").replaceChildren(...settings.budgets.map((s) => element("option", { value: s, textContent: `${s} s`, selected: s === DEFAULT_SECONDS })));
 });
 

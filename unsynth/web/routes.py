@@ -15,7 +15,6 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from unsynth import audio
-from unsynth.synths import SYNTHS
 from unsynth.synths import synth as synth_of
 from unsynth.web import views
 from unsynth.web.session import Kind, Session
@@ -68,8 +67,7 @@ class EditRequest(BaseModel):
 async def settings(request: Request) -> Json:
     """What can be chosen, and what the limits are."""
     limits = request.app.state.limits
-    synths = sorted(SYNTHS, key="voice".__ne__)
-    return {"synths": synths, "budgets": BUDGETS, "seconds": limits.seconds, "megabytes": limits.megabytes}
+    return {"synths": views.instruments(), "budgets": BUDGETS, "seconds": limits.seconds, "megabytes": limits.megabytes}
 
 
 @router.get("/api/synths/{name}")
