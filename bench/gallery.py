@@ -1,7 +1,7 @@
 """Make the gallery: ``python bench/gallery.py`` matches the sounds in examples/ and writes docs/gallery/ and its page.
 
-Every sound is matched with every synth once, with the first seed, and all that comes out is shown. ``--page`` writes
-docs/gallery.md again from the files in docs/gallery/.
+Every sound is matched with every synth once, with the first seed, and all that comes out is shown. With ``--work
+FOLDER`` the matches are kept there, and go on where they stopped. ``--page`` writes docs/gallery.md again.
 """
 
 from __future__ import annotations
@@ -22,11 +22,13 @@ from torch import Tensor
 
 from unsynth import __version__, audio, cli
 from unsynth.evaluate import machine
+from unsynth.presets.dexed import banks
 from unsynth.report.features import features
 from unsynth.report.loudness import levelled
 from unsynth.report.pictures import png, spectrograms
 from unsynth.report.pitch import clear_tracks
 from unsynth.report.words import contrasts, told
+from unsynth.space import best_space
 from unsynth.synths import synth
 
 ROOT = Path(__file__).parent.parent
@@ -40,7 +42,7 @@ SOUNDS = {  # of examples/: what each is
     "ambi_choir": "choir pad",
 }
 SYNTHS = ("voice", "drum", "dexed")
-RENDERS = {"voice": 10000, "drum": 5000, "dexed": 3000}
+RENDERS = {"voice": 1500, "drum": 600, "dexed": 600}
 QUIET_DB, PICTURE, COMPRESSION = -60.0, {"bands": 64, "columns": 200}, 0.6
 FACTS = "facts.json"
 
@@ -48,18 +50,20 @@ Json = dict[str, Any]
 
 HEAD = """# Gallery
 
-What comes out, to hear: the six sounds of [examples](../examples/README.md), each matched with three synths. Nothing was
-chosen: one seed each, and all of them are here. Every clip is as loud as its target (ITU-R BS.1770), as MP3; the scores are
-of the sounds themselves ([what they mean](metrics.md)), the words those of the reports.
+What comes out, to hear: the six sounds of [examples](../examples/README.md), each matched with three synths. Nothing
+was chosen: one seed each, and all of them are here. Every clip is as loud as its target (ITU-R BS.1770), as MP3; the
+scores are of the sounds themselves ([what they mean](metrics.md)), the words those of the reports.
 
 {summary}
 
-{machine}. These commands made them; `python bench/gallery.py` runs them and writes this page.
+{machine} These commands made them; `python bench/gallery.py` runs them and writes this page.
 
 ```bash
 {commands}
 ```
 """
+MEASURED = """{processor}, {cores} threads, torch {torch}, unsynth {version}, {date}, on a machine that was busy with
+other work. The Voice began in its joint space (`{space}`), the DX7 near the voices of the banks of {banks}."""
 
 
 def command(name: str, out: str = "gallery") -> list[str]:
@@ -75,7 +79,8 @@ def make(work: Path) -> None:
         if code := cli.main(command(name, str(work))):
             raise SystemExit(code)
     words = {sound: _show(sound, work) for sound in SOUNDS}
-    facts = {**machine(), "version": __version__, "words": words}
+    space, near = best_space(synth("voice")).name, sorted({path.parent.name for path in banks()})
+    facts = {**machine(), "version": __version__, "space": space, "banks": near, "words": words}
     audio.write_text(FOLDER / FACTS, json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
 
 
@@ -113,7 +118,7 @@ def page() -> str:
     """The page, of what is in ``FOLDER``."""
     facts = json.loads((FOLDER / FACTS).read_text())
     patches = {sound: {name: _patch(sound, name) for name in SYNTHS} for sound in SOUNDS}
-    measured = f"{facts['processor']}, {facts['cores']} threads, torch {facts['torch']}, unsynth {facts['version']}, {facts['date']}"
+    measured = MEASURED.format(**{**facts, "banks": ", ".join(facts["banks"]) or "none"})
     commands = "\n".join(shlex.join(["unsynth", *command(name)]) for name in SYNTHS)
     head = HEAD.format(summary=_summary(patches), machine=measured, commands=commands)
     return "\n".join([head, *(_section(sound, patches[sound], facts["words"][sound]) for sound in SOUNDS)])
@@ -125,7 +130,9 @@ def _patch(sound: str, name: str) -> Json:
 
 def _summary(patches: dict[str, dict[str, Json]]) -> str:
     """The best and the worst of all."""
-    ordered = sorted((patch["metrics"]["MSS"], sound, name) for sound, of in patches.items() for name, patch in of.items())
+    ordered = sorted(
+        (patch["metrics"]["MSS"], sound, name) for sound, of in patches.items() for name, patch in of.items()
+    )
     (low, best, best_synth), (high, worst, worst_synth) = ordered[0], ordered[-1]
     return (
         f"The best is the {SOUNDS[best]} on `{best_synth}` (MSS {low:.2f} dB). The worst is the {SOUNDS[worst]} on "
@@ -167,10 +174,12 @@ def main() -> None:
     """Make the gallery, or its page alone."""
     parser = argparse.ArgumentParser(prog="python bench/gallery.py", description=main.__doc__)
     parser.add_argument("--page", action="store_true", help="write the page again from the files there are")
-    if not parser.parse_args().page:
+    parser.add_argument("--work", type=Path, help="keep the matches in this folder, and go on where they stopped")
+    options = parser.parse_args()
+    if not options.page:
         os.chdir(ROOT)
-        with TemporaryDirectory() as work:
-            make(Path(work))
+        with TemporaryDirectory() as folder:
+            make(options.work or Path(folder))
     audio.write_text(PAGE, page())
 
 

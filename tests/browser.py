@@ -34,7 +34,8 @@ CONTRAST = """(() => {
   const luminance = ([r, g, b]) => 0.2126 * light(r) + 0.7152 * light(g) + 0.0722 * light(b);
   const parts = (text) => text.match(/[\\d.]+/g).map(Number);
   const behind = (e) => { for (; e; e = e.parentElement) {
-    const colour = parts(getComputedStyle(e).backgroundColor); if (colour[3] !== 0) return colour; } return [255, 255, 255]; };
+    const colour = parts(getComputedStyle(e).backgroundColor); if (colour[3] !== 0) return colour;
+  } return [255, 255, 255]; };
   const bad = [];
   for (const e of document.querySelectorAll("body *")) {
     const own = [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim());

@@ -176,7 +176,9 @@ def test_doctor_looks_for_every_extra(capsys, monkeypatch):
 
 def cpu_seconds(code):
     """Of the fastest of three processes; what other processes do counts little."""
-    program = f"{code}\nimport sys, time; assert 'torch' not in sys.modules; print(time.process_time(), file=sys.stderr)"
+    program = (
+        f"{code}\nimport sys, time; assert 'torch' not in sys.modules; print(time.process_time(), file=sys.stderr)"
+    )
     command = [sys.executable, "-c", program]
     tries = (subprocess.run(command, check=True, cwd=ROOT, capture_output=True, text=True) for _ in range(3))
     return min(float(done.stderr) for done in tries)

@@ -22,9 +22,9 @@ def compare_patches(
 ) -> None:
     """Tell in words how a patch sounds beside another, and which parameters make the difference.
 
-    Takes patch.json files and presets (.syx, .dx7, .fxp, .vital), of one synth or of two. A preset plays the note of the
-    patch.json that it is compared with. A parameter counts by how much the sound of the first changes when it alone is set
-    as in the other.
+    Takes patch.json files and presets (.syx, .dx7, .fxp, .vital), of one synth or of two. A preset plays the note of
+    the patch.json that it is compared with. A parameter counts by how much the sound of the first changes when it alone
+    is set as in the other.
 
     Args:
         one: a patch.json or a preset.
@@ -66,7 +66,9 @@ def _preset(path: Path, voice: int | None, option: str) -> Any:
 def _text(found: Any, one: Any, other: Any) -> str:
     said = "; ".join(f"{words} ({numbers})" for words, numbers in found.words)
     sounds = said or "alike in brightness, length, attack, noise and pitch"
-    head = f"{other.name} ({other.synth}) beside {one.name} ({one.synth}), equally loud: {sounds}. MSS {found.mss:.2f} dB."
+    head = (
+        f"{other.name} ({other.synth}) beside {one.name} ({one.synth}), equally loud: {sounds}. MSS {found.mss:.2f} dB."
+    )
     if found.moves is None:
         return f"{head}\nTheir synths are not the same, so their parameters cannot be compared."
     shown = found.heard[:SHOWN]
