@@ -56,14 +56,16 @@ scores are of the sounds themselves ([what they mean](metrics.md)), the words th
 
 {summary}
 
-{machine} These commands made them; `python bench/gallery.py` runs them and writes this page.
+{machine}
+These commands made them; `python bench/gallery.py` runs them and writes this page.
 
 ```bash
 {commands}
 ```
 """
 MEASURED = """{processor}, {cores} threads, torch {torch}, unsynth {version}, {date}, on a machine that was busy with
-other work. The Voice began in its joint space (`{space}`), the DX7 near the voices of the banks of {banks}."""
+other work. The Voice began in its joint space (`{space}`), the DX7 near the voices
+of the banks of {banks}."""
 
 
 def command(name: str, out: str = "gallery") -> list[str]:
@@ -135,8 +137,8 @@ def _summary(patches: dict[str, dict[str, Json]]) -> str:
     )
     (low, best, best_synth), (high, worst, worst_synth) = ordered[0], ordered[-1]
     return (
-        f"The best is the {SOUNDS[best]} on `{best_synth}` (MSS {low:.2f} dB). The worst is the {SOUNDS[worst]} on "
-        f"`{worst_synth}` ({high:.2f} dB): a synth that cannot make such a sound, and a search cannot help it."
+        f"The best is the {SOUNDS[best]} on `{best_synth}` (MSS {low:.2f} dB).\nThe worst is the {SOUNDS[worst]} on "
+        f"`{worst_synth}` ({high:.2f} dB), which fails: not every synth can make every sound."
     )
 
 
@@ -161,7 +163,7 @@ def _told(sound: str, name: str, patch: Json, words: str) -> str:
     numbers = ", ".join(f"{metric} {value:.3g}" for metric, value in patch["metrics"].items())
     links = ", ".join(f'<a href="gallery/{sound}-{name}.{ending}">{file}</a>' for ending, file in _files(name))
     return (
-        f"<b>{name}</b>, {patch['renders']:,} renders in {patch['seconds']:.0f} s<br>{verdicts}<br>"
+        f"<b>{name}</b>, {patch['renders']:,} renders<br>{verdicts}<br>"
         f"beside the target: {escape(words)}<br><small>{numbers}</small><br>{links}"
     )
 

@@ -56,8 +56,8 @@ def page(browser, address):
 
 def matched(page, path=EXAMPLE):
     page.choose_file("#file", path)
-    page.until(DONE, patience=60)
-    page.until("document.querySelectorAll('#heard .knob').length === 8")
+    page.until(DONE, patience=180)  # a machine may be busy
+    page.until("document.querySelectorAll('#heard .knob').length === 8", patience=60)
 
 
 def saved(folder, name, patience=20):
