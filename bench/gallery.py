@@ -50,7 +50,7 @@ Json = dict[str, Any]
 
 HEAD = """# Gallery
 
-What comes out, to hear: the six sounds of [examples](../examples/README.md), each matched with three synths. Nothing
+What comes out, to hear: the six sounds in `examples/` (CC0), each matched with three synths. Nothing
 was chosen: one seed each, and all of them are here. Every clip is as loud as its target (ITU-R BS.1770), as MP3; the
 scores are of the sounds themselves ([what they mean](metrics.md)), the words those of the reports.
 
