@@ -11,7 +11,7 @@ import surge
 
 from unsynth import audio, evaluate
 from unsynth.benchmark import comparison
-from unsynth.study.compare import read
+from unsynth.study.rows import read
 from unsynth.study.table import page
 
 ROOT = Path(__file__).parent.parent

@@ -1,8 +1,13 @@
-"""What `make docs` builds the pages with. The page of the commands is made of their own help."""
+"""What `make docs` builds the pages with. The page of the commands is made of their own help.
+
+The gallery's page has HTML of its own, so its sounds are copied here.
+"""
 
 from __future__ import annotations
 
 import os
+import shutil
+from pathlib import Path
 from typing import Any
 
 from unsynth import __version__, cli
@@ -22,6 +27,7 @@ html_title = f"unsynth {__version__}"
 html_show_copyright = html_copy_source = False
 
 COLUMNS = "96"  # of the help of commands
+GALLERY = "gallery"
 
 
 def commands() -> str:
@@ -40,7 +46,12 @@ def _add_commands(app: Any, page: str, source: list[str]) -> None:
         source[0] += commands()
 
 
+def _copy_gallery(app: Any, error: Exception | None) -> None:
+    shutil.copytree(Path(app.srcdir) / GALLERY, Path(app.outdir) / GALLERY, dirs_exist_ok=True)
+
+
 def setup(app: Any) -> None:
     """Called by Sphinx."""
     os.environ["COLUMNS"] = COLUMNS
+    app.connect("build-finished", _copy_gallery)
     app.connect("source-read", _add_commands)

@@ -27,6 +27,26 @@ OPTIONS = (
     "--remote-debugging-pipe",
     "--window-size=1280,1600",
 )
+TEXTS = {"Enter": "\r"}  # of keys with a longer name
+CODES = {"Tab": 9, "Enter": 13}  # without which these keys do nothing
+CONTRAST = """(() => {
+  const light = (c) => { const x = c / 255; return x <= 0.04045 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4; };
+  const luminance = ([r, g, b]) => 0.2126 * light(r) + 0.7152 * light(g) + 0.0722 * light(b);
+  const parts = (text) => text.match(/[\\d.]+/g).map(Number);
+  const behind = (e) => { for (; e; e = e.parentElement) {
+    const colour = parts(getComputedStyle(e).backgroundColor); if (colour[3] !== 0) return colour;
+  } return [255, 255, 255]; };
+  const bad = [];
+  for (const e of document.querySelectorAll("body *")) {
+    const own = [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
+    if (!own || !e.checkVisibility() || e.closest(":disabled, script, option")) continue;
+    const [a, b] = [luminance(parts(getComputedStyle(e).color)), luminance(behind(e))];
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (ratio < 4.5) bad.push([e.tagName, e.textContent.slice(0, 30), ratio.toFixed(2)].join(" "));
+  }
+  return bad;
+})()"""
+"""Texts whose contrast is below that of WCAG 2.2, success criterion 1.4.3."""
 
 
 class Browser:
@@ -121,9 +141,18 @@ class Page:
         self.run(f"document.querySelector({json.dumps(selector)}).click()")
 
     def press(self, key):
-        text = {"text": key} if len(key) == 1 else {}
+        text = {"text": TEXTS.get(key, key)} if key in TEXTS or len(key) == 1 else {}
+        code = {"windowsVirtualKeyCode": CODES[key]} if key in CODES else {}
         for kind in ("keyDown", "keyUp"):
-            self.send("Input.dispatchKeyEvent", type=kind, key=key, **(text if kind == "keyDown" else {}))
+            self.send("Input.dispatchKeyEvent", type=kind, key=key, **code, **(text if kind == "keyDown" else {}))
+
+    def show(self, width, height, scheme="light"):
+        """Give the window a size, and the page a colour scheme."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self.send("Emulation.setDeviceMetricsOverride", **size)
+        wanted = {"prefers-color-scheme": scheme, "prefers-reduced-motion": "reduce"}  # colours change at once
+        features = [{"name": name, "value": value} for name, value in wanted.items()]
+        self.send("Emulation.setEmulatedMedia", features=features)
 
     def choose_file(self, selector, path):
         root = self.send("DOM.getDocument")["root"]["nodeId"]

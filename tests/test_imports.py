@@ -17,7 +17,7 @@ ROWS = (
     "trainer",
     "train report candidates",
     "match calibration",
-    "batch targets evaluate doctor check",
+    "batch targets evaluate doctor check diff",
     "study benchmark",
     "web",
     "commands",

@@ -165,7 +165,7 @@ def test_synths_lists_the_parameters(capsys):
 
 
 def test_doctor_tells_how_to_get_an_engine(nothing, capsys):
-    assert main(["doctor"]) == 0
+    main(["doctor"])
     assert surge_engine.INSTALL in capsys.readouterr().out
 
 

@@ -9,11 +9,11 @@ import time
 import pytest
 import soundfile
 import torch
-from browser import CHROMIUM, Browser
+from browser import CHROMIUM, CONTRAST, Browser
 from commands import EXAMPLE, ROOT, process
 
 from unsynth.presets.patch import from_json
-from unsynth.synths import synth
+from unsynth.synths import SYNTHS, synth
 
 pytest.importorskip("fastapi", reason="the extra [web] is not installed")
 pytestmark = [
@@ -56,8 +56,8 @@ def page(browser, address):
 
 def matched(page, path=EXAMPLE):
     page.choose_file("#file", path)
-    page.until(DONE, patience=60)
-    page.until("document.querySelectorAll('#heard .knob').length === 8")
+    page.until(DONE, patience=180)  # a machine may be busy
+    page.until("document.querySelectorAll('#heard .knob').length === 8", patience=60)
 
 
 def saved(folder, name, patience=20):
@@ -87,6 +87,10 @@ def test_a_sound_is_matched_played_turned_and_downloaded(page, browser, address)
 
     page.run("const k = document.querySelector('#heard input[type=range]'); k.value = k.max; k.oninput()")
     page.until(f"{LABELS}.endsWith('Edited')")
+    page.run("document.querySelector('#heard input[type=range]').focus()")
+    for key, heard in (("x", "target"), ("2", "2"), ("e", "Edited")):  # a knob that has the focus needs no letters
+        page.press(key)
+        page.until(f"document.querySelector('figure.heard').dataset.slot === '{heard}'")
     page.until("document.getElementById('picked').textContent === 'Edited'")
     page.until("document.querySelector('#files a[download=\"patch.json\"]').href.includes('files')")
     page.click("#files a[download='patch.json']")
@@ -152,6 +156,46 @@ def test_two_sessions_at_once_and_leaving(page, browser, address):
     other.run("location.href = 'about:blank'")
     page.until(DONE, patience=30)
     other.close()
+
+
+def test_another_synth_is_chosen_and_a_candidate_picked_by_keyboard(page):
+    page.run("document.getElementById('synth').value = 'drum'")
+    matched(page)
+    modules = "[...document.querySelectorAll('#modules summary')].map((s) => s.textContent)"
+    assert {"body", "metal", "noise"} <= set(page.run(modules))
+    page.press("2")
+    page.press("p")
+    page.until("document.getElementById('picked').textContent === 'Candidate 2'")
+    page.press(" ")
+    page.until("document.getElementById('play').textContent === 'Stop'")
+    titles = page.run("[...document.getElementById('synth').options].map((o) => [o.value, o.textContent, o.disabled])")
+    assert {name for name, *_ in titles} == set(SYNTHS)
+    assert all(("not installed" in title) == disabled for _, title, disabled in titles)
+    assert page.run("document.querySelectorAll('#meanings dd').length") == 4
+
+
+def test_everything_can_be_reached_with_tab_and_the_focus_is_seen(page):
+    matched(page)
+    told = "const e = document.activeElement, s = getComputedStyle(e.id === 'file' ? e.previousElementSibling : e);"
+    seen = []
+    for _ in range(14):
+        page.press("Tab")
+        seen.append(page.run(f"(() => {{ {told} return [e.id || e.className || e.dataset.slot, s.outlineStyle]; }})()"))
+    names = [name for name, _ in seen]
+    assert names[:6] == ["file", "record", "synth", "seconds", "search", "play"]
+    assert names[6:8] == ["target", "1"]
+    assert {"loop", "seek", "hear"} <= set(names)
+    assert {outline for _, outline in seen} == {"solid"}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_texts_are_readable_and_nothing_sticks_out(page, scheme):
+    """Contrast as WCAG 2.2 wants it (1.4.3), and no scrolling sideways at 320 px (1.4.10)."""
+    matched(page)
+    page.run("for (const d of document.querySelectorAll('details')) d.open = true")
+    page.show(320, 700, scheme)
+    assert page.run(CONTRAST) == []
+    assert page.run("document.documentElement.scrollWidth") <= 320
 
 
 def test_everything_can_be_named(page):

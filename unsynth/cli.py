@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from unsynth.commands import arguments
+from unsynth.commands.diff import compare_patches
 from unsynth.commands.evaluate import evaluate_methods, report_results, summarise_ratings
 from unsynth.commands.index import build_index, find_presets, index_presets
 from unsynth.commands.instruments import doctor, synths
@@ -21,6 +22,7 @@ BROKEN_PIPE = 141
 COMMANDS: dict[str, Callable[..., None]] = {
     "match": match_sounds,
     "render": render_patch,
+    "diff": compare_patches,
     "synths": synths,
     "index build": build_index,
     "index presets": index_presets,

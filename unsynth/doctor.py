@@ -4,55 +4,59 @@ from __future__ import annotations
 
 import platform
 import sys
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import soundfile
 import torch
 
 from unsynth import __version__
-from unsynth.base import UsageError
-from unsynth.checkpoint import installed
+from unsynth.base import UnsynthError, UsageError
+from unsynth.checkpoint import SHIPPED, installed
 from unsynth.native import instruction_sets, threads
 from unsynth.presets.dexed import banks
-from unsynth.synths import dexed, surge_engine, vital
+from unsynth.search.index import best_index
+from unsynth.space import best_space
+from unsynth.synths import ENGINES, surge_engine
 from unsynth.synths.voice import Voice, available
 
-MEND = {  # what may be missing: (what that means, the command)
+NEEDED = {  # what every installation should have: (what it means that it has not, the command)
     "native": (
         "The native Voice was not built, so rendering is many times slower; install a C++ compiler, then run",
         "pip install --force-reinstall --no-deps .",
     ),
     "mp3": ("This libsndfile reads no mp3; run", "pip install --upgrade soundfile"),
-    "dexed": ("The synth dexed has no engine; run", dexed.INSTALL),
-    "surge": (
-        "The synth surge has no engine, so its patches are guessed at best, and neither rendered nor scored",
-        surge_engine.INSTALL,
-    ),
-    "vital": ("The synth vital has no engine; run", vital.INSTALL),
     "index": ("There is no index of sounds, so searches start from random ones; run", "unsynth index build"),
     "space": (
         "There is no joint space, so sounds cannot be searched by embedding; run",
         "unsynth pretrain recipes/voice-small.yaml",
     ),
 }
+EXTRAS = {  # extra: (a package that it brings, what does not work without)
+    "dexed": ("dexed-py", "The synth dexed has no engine"),
+    "vital": ("vita", "The synth vital has no engine"),
+    "plugin": ("pedalboard", "VST3 instruments cannot be played"),
+    "web": ("fastapi", "`unsynth serve` has no server"),
+    "train": ("lightning", "Nothing can be trained"),
+    "eval": ("librosa", "`unsynth report` makes no pages of results"),
+    "faiss": ("faiss-cpu", "Indexes of more than a million sounds are searched one by one"),
+    "ray": ("ray", "Sounds cannot be matched on several machines at once"),
+}
+RENEW = "pip install --force-reinstall --no-deps unsynth"
 
 Json = dict[str, Any]
 
 
 def examine() -> Json:
     """What there is, and under ``missing`` what to do about what there is not."""
-    backends = available()
-    formats = sorted(soundfile.available_formats())
-    files = {what: installed(f"voice-{what}") for what in ("index", "space")}
-    have = {
-        "native": "native" in backends,
-        "mp3": "MP3" in formats,
-        "dexed": dexed.installed(),
-        "surge": bool(_surge()),
-        "vital": vital.installed(),
-        **{what: path.is_file() for what, path in files.items()},
-    }
+    backends, formats, surge = available(), sorted(soundfile.available_formats()), _surge()
+    weights = {what: installed(f"voice-{what}") for what in ("index", "space")}
+    files = {what: str(path) if path.is_file() else None for what, path in weights.items()}
+    played = {name: engine() for name, engine in ENGINES.items()}
+    extras = {extra: _version(package) if played.get(extra, True) else None for extra, (package, _) in EXTRAS.items()}
+    have = {"native": "native" in backends, "mp3": "MP3" in formats, **files}
     return {
         "unsynth": __version__,
         "python": platform.python_version(),
@@ -65,12 +69,27 @@ def examine() -> Json:
         "instruction_sets": instruction_sets(),
         "threads": threads(),
         "audio_formats": formats,
-        "dexed": version("dexed-py") if dexed.installed() else None,
-        "surge": _surge(),
-        "vital": version("vita") if vital.installed() else None,
+        **files,
         "dx7_banks": list(map(str, banks())),
-        **{what: str(path) if path.is_file() else None for what, path in files.items()},
-        "missing": [{"what": what, "why": MEND[what][0], "fix": MEND[what][1]} for what in MEND if not have[what]],
+        **extras,
+        "surge": surge,
+        "missing": [
+            *(_needed(what, *NEEDED[what]) for what in NEEDED if not have[what]),
+            *(_needed(what, *_damage(weights[what], why)) for what, why in _damaged(files).items()),
+            *(_optional(extra, why) for extra, (_, why) in EXTRAS.items() if not extras[extra]),
+            *(
+                []
+                if surge
+                else [
+                    _lack(
+                        "surge",
+                        "The synth surge has no engine, so its patches are guessed, and neither rendered nor scored",
+                        surge_engine.INSTALL,
+                        False,
+                    )
+                ]
+            ),
+        ],
     }
 
 
@@ -78,8 +97,44 @@ def describe(facts: Json) -> str:
     """``facts`` as lines for people."""
     told = {name: ", ".join(v) if isinstance(v, list) else v for name, v in facts.items() if name != "missing"}
     lines = [f"{name.replace('_', ' '):22}{value or 'none'}" for name, value in told.items()]
-    mend = [f"{missing['why']}: {missing['fix']}" for missing in facts["missing"]]
-    return "\n".join([*lines, "", *(mend or ["Nothing is missing."])])
+    needed = [f"{lack['why']}: {lack['fix']}" for lack in facts["missing"] if lack["needed"]]
+    optional = [f"  {lack['why']}: {lack['fix']}" for lack in facts["missing"] if not lack["needed"]]
+    more = ["", "Only if you want it:", *optional] if optional else []
+    return "\n".join([*lines, "", *(needed or ["All that matching needs is there."]), *more])
+
+
+def _lack(what: str, why: str, fix: str, needed: bool) -> Json:
+    return {"what": what, "why": why, "fix": fix, "needed": needed}
+
+
+def _needed(what: str, why: str, fix: str) -> Json:
+    return _lack(what, why, fix, True)
+
+
+def _optional(extra: str, why: str) -> Json:
+    return _lack(extra, f"{why}; run", f"pip install 'unsynth[{extra}]'", False)
+
+
+def _damaged(files: Json) -> dict[str, str]:
+    """Of the weights that are there, those that no search could use, with the reason."""
+    found = {}
+    for what, load in (("index", best_index), ("space", best_space)):
+        try:
+            if files[what]:
+                load(Voice())
+        except UnsynthError as error:
+            found[what] = str(error).rstrip(".")
+    return found
+
+
+def _damage(path: Path, why: str) -> tuple[str, str]:
+    return why, RENEW if path.parent == SHIPPED else f"rm '{path}'"
+
+
+def _version(package: str) -> str | None:
+    with suppress(PackageNotFoundError):
+        return version(package)
+    return None
 
 
 def _surge() -> str | None:

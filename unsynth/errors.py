@@ -69,3 +69,9 @@ class WorkerError(UnsynthError):
     """Worker processes or a Ray cluster that cannot be used, or are gone again and again under one item."""
 
     exit_code = 11
+
+
+class IncompleteError(UnsynthError):
+    """An installation that lacks something that every one should have (`unsynth doctor`)."""
+
+    exit_code = 12

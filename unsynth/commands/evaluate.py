@@ -168,10 +168,10 @@ def report_results(
 
     Nothing is searched again: the page has tables, paired differences with intervals, families of targets, and the
     worst targets to hear. With --listening it is a test in the style of MUSHRA (ITU-R BS.1534), whose answers
-    `unsynth ratings` summarises.
+    `unsynth ratings` summarises. Results of `unsynth study` get a page with a plot of every measure.
 
     Args:
-        results: a file that `unsynth evaluate` wrote.
+        results: a file that `unsynth evaluate` or `unsynth study` wrote.
         listening: make a listening test.
         out: the page to write; report.html or listening.html beside the results if not given.
         first: the arm that the others are compared with; the first of the file that searches if not given.
@@ -184,19 +184,34 @@ def report_results(
         synth: the synth of the results, if its name does not tell (a plugin).
     """
     _packages()
-    from unsynth import audio
     from unsynth.benchmark import listening as test
+    from unsynth.study.rows import is_study
 
-    header, rows = _results(results)
     page = Path(out) if out else Path(results or "").with_name("listening.html" if listening else "report.html")
+    if results and not listening and is_study(Path(results)):
+        return _write(page, _study(Path(results)))
+    header, rows = _results(results)
     if listening:
         played = _replay(header, rows, synth, sounds)
         text = test.page(rows, played, title, arms.split(",") if arms else None, trials)
     else:
         text = _report(header, rows, first, pitch, worst, synth, sounds)
+    _write(page, text)
+
+
+def _write(page: Path, text: str) -> None:
+    from unsynth import audio
+
     _make_folder(page.parent)
     audio.write_text(page, text)
     print(page)
+
+
+def _study(path: Path) -> str:
+    from unsynth.study.page import page
+    from unsynth.study.rows import read
+
+    return page(read(path))
 
 
 def summarise_ratings(answers: list[str]) -> None:

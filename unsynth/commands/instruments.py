@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as jsonlib
 from typing import Any
 
-from unsynth.errors import ContractError, UsageError
+from unsynth.errors import ContractError, IncompleteError, UsageError
 
 
 def synths(name: str | None = None, which: str | None = None, *, out: str = "") -> None:
@@ -99,6 +99,8 @@ def _lines(profile: dict[str, Any]) -> list[str]:
 def doctor(*, json: bool = False) -> None:
     """Check this installation: what there is, what is missing, and the command that mends it.
 
+    The exit code is 12 where something is missing that every installation should have, 0 where only extras are.
+
     Args:
         json: print one JSON object instead.
     """
@@ -106,3 +108,5 @@ def doctor(*, json: bool = False) -> None:
 
     facts = examine()
     print(jsonlib.dumps(facts) if json else describe(facts))
+    if lacking := [lack["what"] for lack in facts["missing"] if lack["needed"]]:
+        raise IncompleteError(f"This installation lacks {', '.join(lacking)}; `unsynth doctor` says what to run.")

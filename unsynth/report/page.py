@@ -18,7 +18,7 @@ from unsynth.report.features import features
 from unsynth.report.loudness import Sounds, levelled
 from unsynth.report.markup import left, number, text, times, uri
 from unsynth.report.pictures import MAGMA, flac, mel, png, spectrograms
-from unsynth.report.pitch import is_pitched, track
+from unsynth.report.pitch import clear_tracks
 from unsynth.report.projection import scaled, spectral_distances
 
 FREQUENCIES = {100: "100", 500: "500", 1000: "1k", 2000: "2k", 5000: "5k", 10000: "10k"}
@@ -98,13 +98,11 @@ def _button(index: int, name: str) -> str:
 
 def _over_time(sounds: Sounds, names: list[str], match: Matched) -> dict[str, str]:
     """Loudness and pitch over time, and the differences in words."""
-    tracks = [track(sound, match.rate) for sound in sounds]
-    clear = [is_pitched(t, sound, match.rate) for t, sound in zip(tracks, sounds, strict=True)]
-    tracks = [t if has else torch.full_like(t, torch.nan) for t, has in zip(tracks, clear, strict=True)]
+    tracks = clear_tracks(sounds, match.rate)
     seconds = sounds.shape[1] / match.rate
     words = tables.differences(match.spec, match.candidates, features(sounds, match.rate, tracks), names)
     parts = {"Loudness over time": plots.loudness(sounds, match.rate, names)}
-    if clear[0]:
+    if tracks[0].isfinite().any():
         parts["Pitch over time"] = plots.pitches(tracks[:2], match.rate, seconds, names[:2])
     return {**parts, "How they differ": words}
 

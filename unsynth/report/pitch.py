@@ -43,6 +43,13 @@ def is_pitched(found: Track, sound: Float[Tensor, " time"], rate: int) -> bool:
     return int(found.isfinite().sum()) >= max(VOICED_FRAMES, VOICED_SHARE * sounding)
 
 
+def clear_tracks(sounds: Float[Tensor, "sound time"], rate: int) -> list[Track]:
+    """The track of each sound, without any pitch for those that have no clear one."""
+    tracks = [track(sound, rate) for sound in sounds]
+    clear = [is_pitched(found, sound, rate) for found, sound in zip(tracks, sounds, strict=True)]
+    return [found if has else torch.full_like(found, torch.nan) for found, has in zip(tracks, clear, strict=True)]
+
+
 def _frames(sound: Float[Tensor, " time"], rate: int) -> Float[Tensor, "frame time"]:
     longest = math.ceil(rate / LOWEST)
     return F.pad(sound, (longest // 2, 2 * longest)).unfold(0, 2 * longest, hop(rate))

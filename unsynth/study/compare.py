@@ -18,18 +18,18 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from unsynth import __version__, audio, checkpoint
+from unsynth import __version__, checkpoint
 from unsynth.base import UsageError
 from unsynth.evaluate import machine
 from unsynth.objectives.joint import Joint
 from unsynth.recipe import Recipe, load, parse
 from unsynth.study.downstream import Measures, measure
+from unsynth.study.rows import Json, Row, append, read
 from unsynth.train import LOG, MODEL, STATE, Progress, fit
 
 JOINT = f"{Joint.__module__}.{Joint.__qualname__}"
 BEFORE = "before"  # folder of the training that comes before the joint one
 Tell = Callable[[str, float, str], None]
-Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -82,25 +82,6 @@ class Variant:
         """Changes with whatever changes the training."""
         told = [parse(self.options, self.settings)[1], plan.minutes, plan.sounds, plan.before, plan.warmup]
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
-
-
-@dataclass(frozen=True)
-class Row:
-    """One recipe with one seed."""
-
-    recipe: str
-    seed: int
-    digest: str
-    plan: Json
-    trained: list[Json]  # one of each training: objective, sounds, seconds, sounds_per_second, steps, planned
-    measured: Json
-    seconds: float
-    origin: Json  # version, machine, command
-
-    def line(self) -> str:
-        sounds = sum(one["sounds"] for one in self.trained)
-        scores = "".join(f", MSS {name.replace('_', ' by ')} {mss:.2f}" for name, mss in self.measured["mss"].items())
-        return f"{self.recipe}, seed {self.seed}: {sounds:,} sounds, recall@1 {self.measured['recall@1']:.3f}{scores}"
 
 
 def variants(paths: Sequence[Path], only: Sequence[str] = (), settings: Sequence[str] = ()) -> list[Variant]:
@@ -169,21 +150,9 @@ def run(
             if (variant.name, seed, digest, asked) not in done:
                 folder = runs / f"{variant.name}-{digest}" / f"seed-{seed}"
                 rows.append(_row(variant, seed, digest, plan, folder, device, tell))
-                _append(out, rows[-1])
+                append(out, rows[-1])
                 on_row(rows[-1])
     return rows
-
-
-def read(path: Path) -> list[Row]:
-    """Rows of a file of results; none where there is no file."""
-    lines = path.read_text().splitlines() if path.is_file() else []
-    return [Row(**json.loads(line)) for line in lines]
-
-
-def _append(path: Path, row: Row) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    before = path.read_text() if path.is_file() else ""
-    audio.write_text(path, f"{before}{json.dumps(asdict(row))}\n")
 
 
 def _row(variant: Variant, seed: int, digest: str, plan: Plan, folder: Path, device: str, tell: Tell) -> Row:

@@ -1,4 +1,4 @@
-"""The rows of a study as Markdown: one table for each budget, one line for each recipe, means and ranges over seeds."""
+"""The rows of a study as Markdown: one table for each budget, one line for each recipe."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from statistics import mean
 
-from unsynth.study.compare import Json, Row
+from unsynth.study.rows import Json, Row
 
 Column = tuple[Callable[[Row], float], str]
 COLUMNS: dict[str, Column] = {  # heading: (value, format)
@@ -26,25 +26,65 @@ COLUMNS: dict[str, Column] = {  # heading: (value, format)
 
 def page(rows: Sequence[Row], level: str = "##") -> str:
     """All rows, under a heading of this level that states each budget, machine and way of measuring."""
-    groups: dict[str, list[Row]] = {}
-    for row in rows:
-        groups.setdefault(json.dumps([row.plan, *(row.origin[x] for x in ("processor", "torch"))]), []).append(row)
-    return "\n\n".join(f"{level} {_heading(own[0])}\n\n{table(own)}" for own in groups.values())
+    return "\n\n".join(f"{level} {budget(own[0])}\n\n{conditions(own[0])}\n\n{table(own)}" for own in groups(rows))
 
 
 def table(rows: Sequence[Row]) -> str:
-    """One line for each recipe, the best at retrieval first: the mean over its seeds, and the lowest and highest.
+    """The lines of :func:`cells` as Markdown."""
+    heading, *lines = cells(rows)
+    marks = ["---"] * 3 + ["---:"] * (len(heading) - 3)
+    return "\n".join(f"| {' | '.join(line)} |" for line in (heading, marks, *lines))
+
+
+def cells(rows: Sequence[Row]) -> list[list[str]]:
+    """A heading, and one line for each recipe: the mean over its seeds, and the lowest and highest.
 
     What none of them measured has no column.
     """
-    recipes: dict[tuple[str, str], list[Row]] = {}
+    told = measured(rows)
+    return [["recipe", "trained by", "seeds", *told], *(_line(own, told.values()) for own in recipes(rows))]
+
+
+def measured(rows: Sequence[Row]) -> dict[str, Column]:
+    """The columns of what was measured of any row."""
+    return {name: column for name, column in COLUMNS.items() if not all(math.isnan(column[0](row)) for row in rows)}
+
+
+def groups(rows: Sequence[Row]) -> list[list[Row]]:
+    """The rows of each budget, way of measuring and machine."""
+    found: dict[str, list[Row]] = {}
     for row in rows:
-        recipes.setdefault((row.recipe, row.digest), []).append(row)
-    ordered = sorted(recipes.values(), key=lambda own: -mean(row.measured["recall@1"] for row in own))
-    told = {name: column for name, column in COLUMNS.items() if not all(math.isnan(column[0](row)) for row in rows)}
-    lines = [["recipe", "trained by", "seeds", *told], ["---"] * 3 + ["---:"] * len(told)]
-    lines += [_line(own, told.values()) for own in ordered]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+        found.setdefault(json.dumps([row.plan, *(row.origin[x] for x in ("processor", "torch"))]), []).append(row)
+    return list(found.values())
+
+
+def recipes(rows: Sequence[Row]) -> list[list[Row]]:
+    """The rows of each recipe, the best at retrieval first."""
+    found: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        found.setdefault((row.recipe, row.digest), []).append(row)
+    return sorted(found.values(), key=lambda own: -mean(row.measured["recall@1"] for row in own))
+
+
+def budget(row: Row) -> str:
+    """What every training could use."""
+    limits = [f"{row.plan['minutes']:g} minutes"] if row.plan["minutes"] else []
+    limits += [f"{row.plan['sounds']:,} sounds"] if row.plan["sounds"] else []
+    return " or ".join(limits)
+
+
+def conditions(row: Row) -> str:
+    """Machine, versions, command and way of measuring."""
+    origin, how = row.origin, row.plan["measures"]
+    heads = f"; heads of {how['head_steps']:,} steps of {how['head_batch']} sounds" if how["head_steps"] else ""
+    refined = f", {how['refined']} more to refine" if how["refined"] else ""
+    spent = f"{how['rendered']} renders after the search in the space{refined}"
+    searched = f"; MSS on {how['targets']} of them{heads}; {spent}"
+    return (
+        f"{origin['processor']}, {origin['cores']} threads, torch {origin['torch']}, "
+        f"unsynth {origin['version']}, {origin['date']}; `{origin['command']}`. Recall among {how['among']:,} "
+        f"validation sounds{searched if row.measured['mss'] else ''}."
+    )
 
 
 def _line(rows: Sequence[Row], columns: Iterable[Column]) -> list[str]:
@@ -56,22 +96,6 @@ def _line(rows: Sequence[Row], columns: Iterable[Column]) -> list[str]:
 def _cell(values: Sequence[float], how: str) -> str:
     low, middle, high = (format(x, how) for x in (min(values), mean(values), max(values)))
     return middle if low == high else f"{middle} ({low}–{high})"
-
-
-def _heading(row: Row) -> str:
-    plan, origin = row.plan, row.origin
-    limits = [f"{plan['minutes']:g} minutes"] if plan["minutes"] else []
-    limits += [f"{plan['sounds']:,} sounds"] if plan["sounds"] else []
-    how = plan["measures"]
-    heads = f"; heads of {how['head_steps']:,} steps of {how['head_batch']} sounds" if how["head_steps"] else ""
-    refined = f", {how['refined']} more to refine" if how["refined"] else ""
-    spent = f"{how['rendered']} renders after the search in the space{refined}"
-    searched = f"; MSS on {how['targets']} of them{heads}; {spent}"
-    return (
-        f"{' or '.join(limits)}\n\n{origin['processor']}, {origin['cores']} threads, torch {origin['torch']}, "
-        f"unsynth {origin['version']}, {origin['date']}; `{origin['command']}`. Recall among {how['among']:,} "
-        f"validation sounds{searched if row.measured['mss'] else ''}."
-    )
 
 
 def _per_second(trained: Sequence[Json]) -> float:

@@ -100,8 +100,9 @@ async function show(found) {
   cards.show([{ slot: "target" }, ...found.candidates.map((c) => ({ slot: c.label, scores: c.scores }))]);
   const wanted = new Map([["target", found.target?.id], ...found.candidates.map((c) => [c.label, c.id])]);
   for (const slot of [...shown.keys()]) if (!wanted.has(slot)) { shown.delete(slot); player.remove(slot); }
-  await Promise.all([...wanted].map(([slot, id]) => load(slot, id)));
-  showChoices([...wanted.keys()]);
+  showMeaning(found.candidates[0]?.scores ?? []);
+  const choices = () => showChoices([...wanted.keys()].filter((slot) => player.buffers.has(slot)));
+  await Promise.all([...wanted].map(([slot, id]) => load(slot, id).then(choices)));
   if (!wanted.has(picked)) picked = null;
   if (!picked && found.candidates.length && found.search.state === "over") picked = "1";
   await showPanel();
@@ -131,6 +132,11 @@ function showProgress({ kind, share, state: at, position, seconds, renders, dist
   const told = renders ? `${seconds.toFixed(1)} s, ${renders.toLocaleString()} sounds tried, distance ${distance?.toPrecision(3) ?? "–"}` : "";
   const words = { waiting: `Waiting: number ${position} in the line.`, running: `${KINDS[kind]} … ${told}`, over: `Done: ${told || "nothing found"}.` };
   one("status").textContent = words[at];
+}
+
+function showMeaning(scores) {
+  one("meaning").hidden = !scores.length;
+  one("meanings").replaceChildren(...scores.flatMap(({ title, meaning }) => [element("dt", { textContent: title }), element("dd", { textContent: meaning })]));
 }
 
 // Listening.
@@ -220,13 +226,20 @@ const KEYS = {
   x: () => hear(player.heard === "target" ? candidateHeard : "target", true),
   b: () => hear("Before", true),
   e: () => hear("Edited", true),
+  p: () => player.heard !== "target" && pick(player.heard),
   l: () => player.setLoop(!player.loop),
   ArrowLeft: () => player.seek((player.position() - STEP) / player.length),
   ArrowRight: () => player.seek((player.position() + STEP) / player.length),
 };
 
+// What has the focus keeps the keys that it needs itself; a knob needs the arrows alone.
+function needs(element, name) {
+  const own = element.closest("input, select");
+  return own && (own.tagName === "SELECT" || name.startsWith("Arrow") || (name === " " && own.type !== "range"));
+}
+
 function key(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select")) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || needs(event.target, event.key)) return;
   if (event.key === " " && event.target.closest("button, a, summary")) return;
   const act = /^[0-9]$/.test(event.key) ? () => hear(event.key === "0" ? "target" : event.key, true) : KEYS[event.key];
   if (act && state.target) { event.preventDefault(); act(); }
@@ -246,7 +259,7 @@ function leave(event) {
 const begin = tried(async () => {
   settings = await get("/api/settings");
   one("limits").textContent = `Up to ${settings.seconds} seconds and ${settings.megabytes} MB. Sounds stay on the machine that serves this page.`;
-  one("synth").replaceChildren(...settings.synths.map((name) => element("option", { textContent: name })));
+  one("synth").replaceChildren(...settings.synths.map(({ name, title, here }) => element("option", { value: name, disabled: !here, textContent: here ? title : `${title} (not installed)` })));
   one("seconds").replaceChildren(...settings.budgets.map((s) => element("option", { value: s, textContent: `${s} s`, selected: s === DEFAULT_SECONDS })));
 });
 

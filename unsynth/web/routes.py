@@ -16,7 +16,6 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from unsynth import audio
-from unsynth.synths import SYNTHS
 from unsynth.web import views
 from unsynth.web.session import Kind, Session, offered
 from unsynth.web.sessions import Sessions
@@ -69,8 +68,7 @@ class EditRequest(BaseModel):
 async def settings(request: Request) -> Json:
     """What can be chosen, and what the limits are."""
     limits = request.app.state.limits
-    synths = sorted(SYNTHS, key="voice".__ne__)
-    return {"synths": synths, "budgets": BUDGETS, "seconds": limits.seconds, "megabytes": limits.megabytes}
+    return {"synths": views.instruments(), "budgets": BUDGETS, "seconds": limits.seconds, "megabytes": limits.megabytes}
 
 
 @router.get("/api/synths/{name}")

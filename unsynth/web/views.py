@@ -15,10 +15,18 @@ from unsynth.match import Match
 from unsynth.presets.patch import to_json
 from unsynth.report.pictures import png, spectrograms
 from unsynth.report.words import told
+from unsynth.synths import ENGINES, SYNTHS
 
 Json = dict[str, Any]
 
 UNNAMED = "sound"
+TITLES = {
+    "voice": "Voice: subtractive synth",
+    "drum": "Drum: kicks to cymbals",
+    "dexed": "Dexed: FM, the DX7",
+    "vital": "Vital: wavetables",
+    "surge": "Surge XT",
+}
 
 
 def describe(found: Match, number: int, label: str) -> Json:
@@ -50,6 +58,12 @@ def files(found: Match) -> dict[str, bytes]:
         "patch.json": to_json(found.patch(candidate), found.spec).encode(),
         **found.presets(),
     }
+
+
+def instruments() -> list[Json]:
+    """The synths to choose from, those first that need nothing more; whether each can be played here."""
+    names = [name for name in {**TITLES, **SYNTHS} if name in SYNTHS]
+    return [{"name": n, "title": TITLES.get(n, n), "here": n not in ENGINES or ENGINES[n]()} for n in names]
 
 
 def params_of(synth: Synth) -> Json:
