@@ -38,6 +38,7 @@ def test_the_page_of_the_study_is_of_todays_results():
     assert (ROOT / "docs" / "study.md").read_text() == tables.study()
 
 
+@pytest.mark.skipif(not tables.TRANSFER.is_file(), reason="the study of transfer has not been run for this version")
 def test_the_page_about_transfer_is_of_todays_results():
     assert (ROOT / "docs" / "transfer.md").read_text() == tables.transfer()
 

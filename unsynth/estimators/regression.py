@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from unsynth.base import Audio, Batch, Encoder, Estimator, Params, UsageError, Vector
 from unsynth.checkpoint import located
-from unsynth.encoders.layers import Residual
+from unsynth.encoders.layers import BatchNorm, Residual
 from unsynth.params import ParamSpec
 from unsynth.space import JointSpace
 from unsynth.synths import synth as synth_of
@@ -100,6 +100,7 @@ class Regression(Estimator):
         self.encoder.requires_grad_(not frozen)
         self.register_buffer("sizes", counts(spec), persistent=False)
         self.head = nn.Sequential(
+            BatchNorm(encoder.dim),  # the numbers of an encoder that was not made for this may be of any size
             nn.Dropout(dropout),
             nn.Linear(encoder.dim, width),
             *(Residual(width, hidden * width) for _ in range(blocks)),
