@@ -133,7 +133,7 @@ def test_reflect_folds_into_the_unit_interval():
 
 def test_mutations_stay_in_the_unit_interval_and_move_few():
     patches = torch.rand(200, 78, generator=torch.Generator().manual_seed(0)).round()  # on the edges
-    mutants = mutate(patches, 0.04, 0.5, torch.Generator().manual_seed(1))
+    mutants = mutate(patches, synth("voice").spec, 0.04, 0.5, torch.Generator().manual_seed(1))
     assert mutants.min() >= 0
     assert mutants.max() <= 1
     moved = (mutants != patches).sum(1)
