@@ -24,6 +24,8 @@ from unsynth.sounds.live import Live
 from unsynth.sounds.shard_building import build
 
 SLOW = bool(os.environ.get("UNSYNTH_SLOW"))  # two nodes, of which one is killed: half a minute
+os.environ.setdefault("RAY_raylet_start_wait_time_s", "300")  # on a busy machine; Ray reads it when it is imported
+os.environ.setdefault("RAY_worker_register_timeout_seconds", "300")
 pytest.importorskip("ray", reason="needs Ray: pip install 'unsynth[ray]'")
 
 

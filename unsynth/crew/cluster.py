@@ -49,7 +49,7 @@ class Cluster(Crew):
         _require_reachable(address)
         try:
             self.ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except Exception as error:  # Ray has many, and plain ones
             why = " ".join(str(error).split()).rstrip(".")
             raise WorkerError(f"No Ray cluster can be used at {address} ({why}); `ray start` starts one.") from error
 
