@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import work
 from commands import ROOT, is_one_sentence, one_thread, run  # noqa: F401
-from test_crew import TASK, VOICE, gone, patches, serial  # noqa: F401
+from test_crew import TASK, VOICE, gone, patches, same_index, serial  # noqa: F401
 from test_crew import started as begun
 from test_shards import COUNT, content, made
 from training import Chime
@@ -95,7 +95,7 @@ def test_an_index_and_an_evaluation(who, tmp_path):
         index.build(tmp_path / name, VOICE, 400, **small, who=by)
         found = evaluate.run(VOICE, targets, arms, Budget(renders=5), 0, tmp_path / f"{name}.jsonl", who=by)
         rows[name] = [{**vars(row), "seconds": 0} for row in found]
-    assert (tmp_path / "alone").read_bytes() == (tmp_path / "shared").read_bytes()
+    assert same_index(tmp_path / "alone", tmp_path / "shared")
     assert rows["alone"] == rows["shared"]
 
 
