@@ -107,11 +107,11 @@ def _work() -> Callable[..., tuple[bytes, str, str]]:
         version, data, folder, function = job
         node = ray.util.get_node_ip_address()
         try:
-            import unsynth
+            from unsynth import __version__ as found
         except ImportError:
             return b"", node, "has no unsynth"
-        if unsynth.__version__ != version:
-            return b"", node, f"has unsynth {unsynth.__version__}"
+        if found != version:
+            return b"", node, f"has unsynth {found}"
         from unsynth.crew.base import answer
 
         os.environ.update(data)
