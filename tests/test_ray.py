@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import work
 from commands import ROOT, is_one_sentence, one_thread, run  # noqa: F401
-from test_crew import TASK, VOICE, gone, patches, serial  # noqa: F401
+from test_crew import TASK, VOICE, gone, patches, same_index, serial  # noqa: F401
 from test_crew import started as begun
 from test_shards import COUNT, content, made
 from training import Chime
@@ -24,6 +24,8 @@ from unsynth.sounds.live import Live
 from unsynth.sounds.shard_building import build
 
 SLOW = bool(os.environ.get("UNSYNTH_SLOW"))  # two nodes, of which one is killed: half a minute
+os.environ.setdefault("RAY_raylet_start_wait_time_s", "300")  # on a busy machine; Ray reads it when it is imported
+os.environ.setdefault("RAY_worker_register_timeout_seconds", "300")
 pytest.importorskip("ray", reason="needs Ray: pip install 'unsynth[ray]'")
 
 
@@ -93,7 +95,7 @@ def test_an_index_and_an_evaluation(who, tmp_path):
         index.build(tmp_path / name, VOICE, 400, **small, who=by)
         found = evaluate.run(VOICE, targets, arms, Budget(renders=5), 0, tmp_path / f"{name}.jsonl", who=by)
         rows[name] = [{**vars(row), "seconds": 0} for row in found]
-    assert (tmp_path / "alone").read_bytes() == (tmp_path / "shared").read_bytes()
+    assert same_index(tmp_path / "alone", tmp_path / "shared")
     assert rows["alone"] == rows["shared"]
 
 
@@ -114,14 +116,15 @@ def test_what_is_under_way_is_stopped_when_nobody_wants_more(who, tmp_path):
 
 
 @pytest.mark.skipif(not SLOW, reason="half a minute; UNSYNTH_SLOW=1 runs it")
-def test_match_and_shards_with_a_node_that_is_killed(serial, tmp_path):  # noqa: F811
+def test_match_with_a_node_that_is_killed(serial, tmp_path):  # noqa: F811
     sounds, expected = serial
     made_of, (second,) = started(1, nodes=2)
     try:
         killed = False
         for number, _ in enumerate(batch.run(sounds, tmp_path / "out", TASK, who=ours.Cluster(made_of.address))):
             if number == 1:
-                killed = made_of.remove_node(second, allow_graceful=False)
+                made_of.remove_node(second, allow_graceful=False)
+                killed = True
         assert killed
         assert patches(tmp_path / "out") == patches(expected)
     finally:

@@ -49,7 +49,7 @@ class Cluster(Crew):
         _require_reachable(address)
         try:
             self.ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except Exception as error:  # Ray has many, and plain ones
             why = " ".join(str(error).split()).rstrip(".")
             raise WorkerError(f"No Ray cluster can be used at {address} ({why}); `ray start` starts one.") from error
 
@@ -107,11 +107,11 @@ def _work() -> Callable[..., tuple[bytes, str, str]]:
         version, data, folder, function = job
         node = ray.util.get_node_ip_address()
         try:
-            import unsynth
+            from unsynth import __version__ as found
         except ImportError:
             return b"", node, "has no unsynth"
-        if unsynth.__version__ != version:
-            return b"", node, f"has unsynth {unsynth.__version__}"
+        if found != version:
+            return b"", node, f"has unsynth {found}"
         from unsynth.crew.base import answer
 
         os.environ.update(data)

@@ -197,7 +197,7 @@ def build(
         fitted_on: how many sounds the projection is fitted on.
         chunk: sounds that are rendered at once.
         on_progress: gets the number of sounds that are done.
-        who: renders; this process where None. The file is the same.
+        who: renders; this process where None. The index is the same.
 
     Raises:
         OutputError: ``path`` cannot be written.
