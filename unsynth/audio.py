@@ -272,7 +272,7 @@ def wav(sound: Float[Tensor, " time"], rate: int) -> bytes:
 
 
 def _undated(content: bytes) -> bytes:
-    """A wav without the time of its making, which libsndfile notes in floats' PEAK chunk after name, size and version."""
+    """A wav without the time of its making, which libsndfile notes in a PEAK chunk after name, size and version."""
     head, peak, rest = content.partition(b"PEAK")
     return head + peak + rest[:8] + bytes(4) + rest[12:] if peak and b"data" not in head else content
 
