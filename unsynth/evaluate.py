@@ -129,7 +129,8 @@ def solve(synth: Synth, target: Target, arm: str, budget: Budget, seed: int) -> 
         renders = problem.renders
     seconds = time.perf_counter() - began
     noise = target.noise + OTHER_NOISE if arm == ORACLE else 0
-    metrics = score(synth, target.sound, params, noise)
+    with torch_on_one_thread():
+        metrics = score(synth, target.sound, params, noise)
     found = [float(f"{value:.{DIGITS}g}") for value in params[0].tolist()]
     return Row(arm, target.name, target.family, metrics, seconds, renders, found, noise)
 
