@@ -16,7 +16,6 @@ import shutil
 import signal
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
@@ -64,7 +63,7 @@ KINDS = {
 class Tally:
     """What became of the kills of one kind."""
 
-    kills: Counter[str] = field(default_factory=Counter)  # by what they were drawn from
+    kills: dict[str, int] = field(default_factory=lambda: {"time": 0, "operation": 0})  # by what was drawn
     works: int = 0  # pieces of work that were killed, and ended
     operations: int = 0  # on files, of a run that nobody kills
     seconds: float = 0.0  # of a run that nobody kills
@@ -195,17 +194,20 @@ def torment(kind: str, moments: int, parent: Path, sounds: Path, seed: int, minu
     known = calm(kind, folder, sounds)
     tally = Tally(operations=known.operations, seconds=known.seconds)
     end = time.monotonic() + 60 * minutes
-    while tally.kills.total() < moments and time.monotonic() < end:
+    while sum(tally.kills.values()) < moments and time.monotonic() < end:
         work = Work(kind, folder, sounds)
-        before, killed = len(tally.failures), tally.kills.total()
-        for _ in range(min(draw.randint(1, MOST), moments - tally.kills.total())):
+        before, killed = len(tally.failures), sum(tally.kills.values())
+        for _ in range(min(draw.randint(1, MOST), moments - sum(tally.kills.values()))):
             if not strike(work, known, draw, tally):
                 break
         finish(work, known, tally)
-        tally.works += tally.kills.total() > killed
+        tally.works += sum(tally.kills.values()) > killed
         if len(tally.failures) > before:
             folder.rename(folder.with_name(f"{folder.name}-failed-{tally.works}"))
-        print(f"{kind}: {tally.kills.total()} kills, {tally.works} works, {len(tally.failures)} failures", flush=True)
+        print(
+            f"{kind}: {sum(tally.kills.values())} kills, {tally.works} works, {len(tally.failures)} failures",
+            flush=True,
+        )
     return tally
 
 

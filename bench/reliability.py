@@ -26,7 +26,7 @@ def kill(told: Json) -> str:
 
 def _counts(one: Json) -> list[int]:
     kills = one["kills"]
-    return [sum(kills.values()), kills.get("time", 0), kills.get("operation", 0), one["works"], len(one["failures"])]
+    return [sum(kills.values()), kills["time"], kills["operation"], one["works"], len(one["failures"])]
 
 
 def soak(told: Json) -> str:

@@ -116,7 +116,8 @@ def solve(setting: Setting, target: Target, arm: str, budget: Budget) -> Row:
         renders = problem.renders
     seconds = time.perf_counter() - began
     noise = target.noise + OTHER_NOISE if arm == ORACLE else 0
-    metrics = score(synth, target.sound, params, noise)
+    with torch_on_one_thread():
+        metrics = score(synth, target.sound, params, noise)
     found = [float(f"{value:.{DIGITS}g}") for value in params[0].tolist()]
     known = _same_algorithm(synth.spec, params, target.params)
     return Row(arm, target.name, target.family, metrics, seconds, renders, found, noise, known)

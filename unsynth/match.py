@@ -161,10 +161,12 @@ def match(
     played, first = _started(instrument, start, held)
     search = method if isinstance(method, Search) else method_of(method, played, seed)
     target = _target(sound, rate, instrument)
-    problem = Problem(played, target[None], MatchDistance(target[None]), limit, on_progress, device=as_device(device))
-    found, interrupted = _search(problem, search, first)
-    chosen = of(problem, found, candidates)
-    tell_apart(instrument, chosen, _apart(problem))
+    where = as_device(device)
+    with torch_on_one_thread():  # on more, torch's sums would differ in the last bits
+        problem = Problem(played, target[None], MatchDistance(target[None]), limit, on_progress, device=where)
+        found, interrupted = _search(problem, search, first)
+        chosen = of(problem, found, candidates)
+        tell_apart(instrument, chosen, _apart(problem))
     return Match(
         name=name,
         spec=instrument.spec,
@@ -261,9 +263,8 @@ def _guessed(
 def _search(problem: Problem, search: Search, start: Params) -> tuple[Solution, bool]:
     """What the search finds with the budget of ``problem``, and whether Ctrl-C came first."""
     try:
-        with torch_on_one_thread():
-            problem.evaluate(start)
-            return search(problem, problem.elite).join(problem.elite), False
+        problem.evaluate(start)
+        return search(problem, problem.elite).join(problem.elite), False
     except KeyboardInterrupt:
         if not len(problem.elite.params):
             raise
