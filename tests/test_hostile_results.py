@@ -87,11 +87,15 @@ def test_answers_that_cannot_be(capsys, tmp_path):
 
 RESULT = {
     "folder": "f", "synth": "drum", "distance": 1.0, "metrics": {"MSS": None}, "gain_db": 0.0, "candidates": 1,
-    "seconds": 1.0, "renders": 5, "seed": 0,
+    "seconds": 1.0, "renders": 5, "seed": 0, "interrupted": False,
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("wrong", [None, {}, {"metrics": {"MSS": "x"}}, {"distance": 10**400}, {"folder": 3}], ids=str)
+@pytest.mark.parametrize(
+    "wrong",
+    [None, {}, {"more": float("nan")}, {"metrics": {"MSS": "x"}}, {"distance": 10**400}, {"folder": 3}],
+    ids=str,
+)
 def test_records_that_cannot_be_are_matched_again(tmp_path, wrong):
     sound, task = tmp_path / "kick.wav", batch.Task("drum", "random", Budget(None, 1), 1, 0, "cpu")
     sound.touch()
