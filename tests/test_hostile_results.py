@@ -71,7 +71,13 @@ def test_results_that_nest_too_deep_and_names_without_letters(capsys, tmp_path):
 
 def test_answers_that_cannot_be(capsys, tmp_path):
     scores = {"reference": 10, "anchor": 10}
-    for text in ("[" * 100_000, " " * (ratings.LARGEST + 1), json.dumps({"listener": "a", "page": "b", "items": [{}]})):
+    strange = {"target": "t", "scores": {**scores, "\x1b[2J": 3}}
+    for text in (
+        json.dumps({"listener": "a", "page": "b", "items": [strange]}),
+        "[" * 100_000,
+        " " * (ratings.LARGEST + 1),
+        json.dumps({"listener": "a", "page": "b", "items": [{}]}),
+    ):
         (tmp_path / "a.json").write_text(text)
         code, _, err = run(capsys, "ratings", tmp_path / "a.json")
         assert code == 2
