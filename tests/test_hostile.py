@@ -113,6 +113,11 @@ def test_the_recipe_of_a_checkpoint_may_be_anything(change, refused):
         recipe.rebuild({**facts, "recipe": {**facts["recipe"], **change}})
 
 
+def test_a_setting_that_is_none_is_told_in_one_line(refused):
+    with refused():
+        recipe.read(ROOT / "recipes" / "tiny-vicreg.yaml", ["a\n\x1b[2J" * 500])
+
+
 def test_a_model_is_no_larger_than_its_file(tmp_path, refused, monkeypatch):
     path = (ROOT / "recipes") / "tiny-vicreg.yaml"
     _, facts = recipe.read(path, ["objective.params.width=20000", "objective.params.blocks=4"])

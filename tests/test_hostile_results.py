@@ -71,7 +71,13 @@ def test_results_that_nest_too_deep_and_names_without_letters(capsys, tmp_path):
 
 def test_answers_that_cannot_be(capsys, tmp_path):
     scores = {"reference": 10, "anchor": 10}
-    for text in ("[" * 100_000, " " * (ratings.LARGEST + 1), json.dumps({"listener": "a", "page": "b", "items": [{}]})):
+    strange = {"target": "t", "scores": {**scores, "\x1b[2J": 3}}
+    for text in (
+        json.dumps({"listener": "a", "page": "b", "items": [strange]}),
+        "[" * 100_000,
+        " " * (ratings.LARGEST + 1),
+        json.dumps({"listener": "a", "page": "b", "items": [{}]}),
+    ):
         (tmp_path / "a.json").write_text(text)
         code, _, err = run(capsys, "ratings", tmp_path / "a.json")
         assert code == 2
@@ -87,11 +93,15 @@ def test_answers_that_cannot_be(capsys, tmp_path):
 
 RESULT = {
     "folder": "f", "synth": "drum", "distance": 1.0, "metrics": {"MSS": None}, "gain_db": 0.0, "candidates": 1,
-    "seconds": 1.0, "renders": 5, "seed": 0,
+    "seconds": 1.0, "renders": 5, "seed": 0, "interrupted": False,
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("wrong", [None, {}, {"metrics": {"MSS": "x"}}, {"distance": 10**400}, {"folder": 3}], ids=str)
+@pytest.mark.parametrize(
+    "wrong",
+    [None, {}, {"more": float("nan")}, {"metrics": {"MSS": "x"}}, {"distance": 10**400}, {"folder": 3}],
+    ids=str,
+)
 def test_records_that_cannot_be_are_matched_again(tmp_path, wrong):
     sound, task = tmp_path / "kick.wav", batch.Task("drum", "random", Budget(None, 1), 1, 0, "cpu")
     sound.touch()

@@ -22,6 +22,8 @@ from unsynth.report import index
 from unsynth.synths import synth as synth_of
 
 RECORD = "result.json"
+TEXTS = ("folder", "synth")  # of a result
+NUMBERS = ("distance", "gain_db", "candidates", "seconds", "renders", "seed", "interrupted", "unheard")
 PROMISED = ("patch.json", "report.html")
 HEARD = "match.wav"  # promised where something plays the synth
 OVERVIEWS = {
@@ -242,12 +244,15 @@ def _record(folder: Path) -> Json:
 
 def _is_result(told: Any) -> bool:
     """Whether ``told`` is what :func:`_result` gave."""
-    if not isinstance(told, dict) or not isinstance(told.get("metrics"), dict):
+    if (
+        not isinstance(told, dict)
+        or told.keys() != {*TEXTS, *NUMBERS, "metrics"}
+        or not isinstance(told["metrics"], dict)
+    ):
         return False
-    texts = [told.get(name) for name in ("folder", "synth")]
-    numbers = [told.get(name) for name in ("distance", "gain_db", "candidates", "seconds", "renders", "seed")]
-    numbers += [value for value in told["metrics"].values() if value is not None]
-    return all(isinstance(text, str) for text in texts) and all(
+    given = [told[name] for name in NUMBERS if name != "distance" or not told["unheard"]]
+    numbers = given + [value for value in told["metrics"].values() if value is not None]
+    return all(isinstance(told[name], str) for name in TEXTS) and all(
         isinstance(number, int | float) and abs(number) <= sys.float_info.max for number in numbers
     )
 

@@ -254,7 +254,7 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except (*COMPLAINTS, ArgumentError) as error:
-        what = "".join(letter if letter.isprintable() else " " for letter in " ".join(str(error).split()))
+        what = _line(str(error))
         misspelt = re.findall(r"(?:Option|Key) '[^']+' is not \w+|unrecognized arguments: \S+", what)
         said = (misspelt[-1] if misspelt else what[max(0, what.rfind("Parser key")) :])[:LONGEST]
         raise UsageError(
@@ -262,10 +262,15 @@ def _explained() -> Iterator[None]:
         ) from error
 
 
+def _line(text: str) -> str:
+    """``text`` as one line without control characters."""
+    return "".join(letter if letter.isprintable() else " " for letter in " ".join(text.split()))
+
+
 def _chosen(parser: ArgumentParser, options: dict[str, Any], settings: Sequence[str]) -> Namespace:
     wrong = [setting for setting in settings if "=" not in setting]
     if wrong:
-        raise UsageError(f"{wrong[0]} is not a setting; write it like steps=1000.")
+        raise UsageError(f"{_line(wrong[0])[:LONGEST]} is not a setting; write it like steps=1000.")
     chosen = parser.parse_object(options)
     return parser.parse_args([f"--{setting}" for setting in settings], namespace=chosen) if settings else chosen
 

@@ -103,7 +103,8 @@ async def asked(app: Any, request: Request) -> Answer:
     """What the application answers."""
     answer, parts = Answer(), list(request.body) or [b""]
     path = request.path.decode("latin-1")
-    host = () if any(name == b"host" for name, _ in request.headers) else ((b"host", b"localhost"),)
+    usual = {b"host": b"localhost", b"content-type": b"application/json"}
+    given = {name for name, _ in request.headers}
     scope = {
         "type": "http",
         "asgi": {"version": "3.0"},
@@ -116,7 +117,7 @@ async def asked(app: Any, request: Request) -> Answer:
         "root_path": "",
         "client": ("127.0.0.1", 9),
         "server": ("localhost", 80),
-        "headers": [*host, *request.headers],
+        "headers": [*((name, value) for name, value in usual.items() if name not in given), *request.headers],
     }
 
     async def receive() -> dict[str, Any]:

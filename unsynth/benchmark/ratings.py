@@ -59,6 +59,8 @@ def _read(path: Path) -> Session:
         scores = {item["target"]: {arm: _score(x) for arm, x in item["scores"].items()} for item in told["items"]}
         if not scores or not all({REFERENCE, ANCHOR} <= item.keys() for item in scores.values()):
             raise ValueError("no hidden reference and anchor")
+        if not all(arm.isprintable() for item in scores.values() for arm in item):
+            raise ValueError("no name of an arm")
         return Session(str(told["listener"]), str(told["page"]), scores)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UsageError(f"{path} holds no answers of a listening page; give the JSON that one saved.") from error
