@@ -166,7 +166,6 @@ def test_another_synth_is_chosen_and_a_candidate_picked_by_keyboard(page):
     page.press("2")
     page.press("p")
     page.until("document.getElementById('picked').textContent === 'Candidate 2'")
-    page.press(" ")
     page.until("document.getElementById('play').textContent === 'Stop'")
     titles = page.run("[...document.getElementById('synth').options].map((o) => [o.value, o.textContent, o.disabled])")
     assert {name for name, *_ in titles} == set(SYNTHS)
