@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from unsynth.evaluate import markdown
+from unsynth.scores import markdown
 
 Json = dict[str, Any]
 

@@ -27,9 +27,9 @@ import torch
 from bench import machine
 from unsynth import audio
 from unsynth.base import Budget
-from unsynth.evaluate import held_out
 from unsynth.match import match
 from unsynth.synths import synth as synth_of
+from unsynth.targets import held_out
 
 RESULTS = machine.ROOT / "results" / "reliability-soak.json"
 EXAMPLES = sorted((machine.ROOT / "examples").glob("*.flac"))

@@ -9,7 +9,7 @@ from pathlib import Path
 import reliability  # beside this file, as the next
 import surge
 
-from unsynth import audio, evaluate
+from unsynth import audio, scores
 from unsynth.benchmark import comparison
 from unsynth.study.rows import read
 from unsynth.study.table import page
@@ -44,15 +44,15 @@ BLOCK = re.compile(r"(<!-- results -->\n).*(<!-- /results -->)", re.DOTALL)
 
 def section(path: Path, title: str) -> str:
     """Heading, conditions and tables of one results file."""
-    header, rows = evaluate.load(path)
+    header, rows = scores.load(path)
     budget = header["budget"]
     assert isinstance(budget, dict)
     limits = [f"{budget[unit]:g} {unit}" for unit in ("seconds", "renders") if budget[unit]]
     machine = f"{header['processor']}, {header['cores']} cores, torch {header['torch']}, {header['date']}"
     heading = f"**{title}** ({' and '.join(limits)} for each; {machine}; `{header['command']}`)"
     told = PAIRED.format(first=comparison.first_arm(rows))
-    arms, paired = evaluate.cells(rows, comparison.interval), comparison.paired_cells(comparison.paired(rows))
-    return f"{heading}\n\n{evaluate.markdown(arms)}\n\n{told}\n\n{evaluate.markdown(paired)}\n"
+    arms, paired = scores.cells(rows, comparison.interval), comparison.paired_cells(comparison.paired(rows))
+    return f"{heading}\n\n{scores.markdown(arms)}\n\n{told}\n\n{scores.markdown(paired)}\n"
 
 
 def results() -> str:

@@ -1,6 +1,6 @@
 """Results of evaluate for tests: a few rows that were made, and rows that were only thought up."""
 
-from unsynth import evaluate
+from unsynth import evaluate, scores
 from unsynth.base import Budget
 from unsynth.synths import synth
 from unsynth.targets import held_out
@@ -13,9 +13,9 @@ def made(folder, count=2):
     voice, path = synth("voice"), folder / "results.jsonl"
     targets = list(held_out(voice, count, start=100_000))
     evaluate.run(voice, targets, ARMS, Budget(renders=4), 0, path)
-    return *evaluate.load(path), path
+    return *scores.load(path), path
 
 
 def row(arm, target, mss, family="f", **metrics):
     scores = {"MSS": mss, "wMFCC": mss, "SOT": mss / 100, "RMS": 1 - mss / 100}
-    return evaluate.Row(arm, target, family, {**scores, **metrics}, 1.0, 10)
+    return scores.Row(arm, target, family, {**scores, **metrics}, 1.0, 10)

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from unsynth import audio, checkpoint
 from unsynth.base import NotFoundError, OutputError, UnsynthError, UnusableError, UsageError

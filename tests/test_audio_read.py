@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from hypothesis import example, given
-from hypothesis import strategies as st
+from hypothesis import example, given, strategies as st
 from test_audio import RATE, error_of, in_one_folder, saved, tone
 
 from unsynth import audio

@@ -9,7 +9,7 @@ from scipy import stats
 
 from unsynth.base import UsageError
 from unsynth.benchmark.comparison import family_cells, first_arm, interval, paired, paired_cells
-from unsynth.evaluate import markdown
+from unsynth.scores import markdown
 
 
 def rows(difference, count=20):

@@ -17,7 +17,7 @@ from commands import ROOT, is_one_sentence, one_thread, process, run, tone, writ
 from test_shards import COUNT, content, made
 from training import Chime
 
-from unsynth import batch, crew, evaluate
+from unsynth import batch, crew, evaluate, scores
 from unsynth.base import Budget, UnusableError, UsageError, WorkerError
 from unsynth.checkpoint import read
 from unsynth.crew.processes import Processes
@@ -186,7 +186,7 @@ def test_evaluate_with_workers(tmp_path):
         for _ in range(2):
             told = evaluate.run(VOICE, targets, arms, Budget(renders=5), 0, path, who=who)
         rows[name] = [{**json.loads(line), "seconds": 0} for line in path.read_text().splitlines()[1:]]
-        assert told == evaluate.load(path)[1]
+        assert told == scores.load(path)[1]
     assert rows["shared"] == rows["alone"]
     assert len(rows["alone"]) == 9
 

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import torch
 from dtw import dtw as dtw_python
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from unsynth.base import UnsynthError
 from unsynth.distances import RATE, dtw, mel_filterbank, metrics, mfcc, mss, rms, sot, wmfcc

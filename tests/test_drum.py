@@ -10,8 +10,7 @@ import torch
 from commands import EXAMPLE, one_thread, run  # noqa: F401
 
 from unsynth.search.sample import draws
-from unsynth.synths import drum_modules as m
-from unsynth.synths import synth
+from unsynth.synths import drum_modules as m, synth
 from unsynth.synths.drum import SPEC
 from unsynth.synths.drum_prior import FAMILIES, NEUTRAL, of_family
 

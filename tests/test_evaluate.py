@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from unsynth import audio, evaluate
+from unsynth import audio, evaluate, scores
 from unsynth.base import Budget, Problem, Search, Solution, UsageError
 from unsynth.search import Setting
 from unsynth.search.baselines import Restarts
@@ -59,18 +59,18 @@ def test_recordings_take_their_family_from_the_folder(tmp_path):
 
 def test_table_has_a_line_for_each_arm_in_order():
     rows = [
-        evaluate.Row(arm, f"t{i}", "f", {"MSS": mss + i, "wMFCC": 1, "SOT": 0.1, "RMS": 0.9}, 1.0, 10)
+        scores.Row(arm, f"t{i}", "f", {"MSS": mss + i, "wMFCC": 1, "SOT": 0.1, "RMS": 0.9}, 1.0, 10)
         for arm, mss in (("worse", 5.0), ("better", 2.0))
         for i in range(3)
     ]
-    lines = evaluate.table(rows).splitlines()
+    lines = scores.table(rows).splitlines()
     assert [line.split("|")[1].strip() for line in lines[2:]] == ["better", "worse"]
     assert "| 3 | 3.00 (" in lines[2]
 
 
 def test_interval_holds_the_mean():
     values = torch.randn(200, generator=torch.Generator().manual_seed(0)).tolist()
-    low, high = evaluate.interval(values)
+    low, high = scores.interval(values)
     assert low < sum(values) / len(values) < high
     assert high - low < 0.5
 
@@ -83,7 +83,7 @@ def test_unknown_arm_is_refused(targets, tmp_path):
 def test_rows_keep_the_patch_and_old_files_load_without(targets, tmp_path):
     out = tmp_path / "rows.jsonl"
     evaluate.run(VOICE, targets[:1], ["oracle", "mean"], BUDGET, 0, out)
-    _, (oracle, mean) = evaluate.load(out)
+    _, (oracle, mean) = scores.load(out)
     assert torch.equal(torch.tensor([oracle.params]), targets[0].params)
     assert oracle.noise == targets[0].noise + 1
     assert (mean.params, mean.noise, mean.renders) == ([0.5] * len(VOICE.spec), 0, 1)
@@ -92,7 +92,7 @@ def test_rows_keep_the_patch_and_old_files_load_without(targets, tmp_path):
         for line in out.open()
     ]
     out.write_text("".join(json.dumps(line) + "\n" for line in old))
-    assert [row.params for row in evaluate.load(out)[1]] == [None, None]
+    assert [row.params for row in scores.load(out)[1]] == [None, None]
     assert len(evaluate.run(VOICE, targets[:1], ["oracle", "mean"], BUDGET, 0, out)) == 2
 
 
@@ -127,4 +127,4 @@ def test_one_name_in_two_folders_is_two_targets(tmp_path):
         audio.write(tmp_path / family / "one.wav", tone, 44100)
     found = list(recordings(VOICE, tmp_path, 5))
     assert len(evaluate.run(VOICE, found, ["mean"], BUDGET, 0, tmp_path / "rows.jsonl", sounds=str(tmp_path))) == 2
-    assert evaluate.load(tmp_path / "rows.jsonl")[0]["sounds"] == str(tmp_path)
+    assert scores.load(tmp_path / "rows.jsonl")[0]["sounds"] == str(tmp_path)

@@ -13,8 +13,7 @@ from unsynth.commands.index import key
 from unsynth.presets import fxp, patch, saved, syx, vital
 from unsynth.search.library import Library, own
 from unsynth.sounds.ids import params_of
-from unsynth.synths import dexed, surge, synth
-from unsynth.synths import vital as vital_synth
+from unsynth.synths import dexed, surge, synth, vital as vital_synth
 
 VOICE = synth("voice")
 IDS = torch.tensor([7, 70, 9300])  # the last is held out, so no index has it

@@ -10,8 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from unsynth.base import NotFoundError, PatchError
 from unsynth.presets import fxp

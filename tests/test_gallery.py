@@ -12,9 +12,10 @@ from commands import one_thread  # noqa: F401
 
 from unsynth import cli
 from unsynth.commands import arguments
-from unsynth.evaluate import recording, score
+from unsynth.evaluate import score
 from unsynth.presets import patch, syx
 from unsynth.synths import synth
+from unsynth.targets import recording
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "bench"))

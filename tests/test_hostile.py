@@ -17,8 +17,7 @@ from unsynth import audio, checkpoint, recipe
 from unsynth.base import PatchError, UnreadableError, UnsynthError, UnusableError
 from unsynth.presets import patch
 from unsynth.search import index, library
-from unsynth.sounds import shards as stored
-from unsynth.sounds import surge_rendered, tars
+from unsynth.sounds import shards as stored, surge_rendered, tars
 from unsynth.synths import plugin, surge, synth
 
 

@@ -1,8 +1,7 @@
 """Sound ids: pure functions, one split for everything."""
 
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from unsynth import native
 from unsynth.sounds import ids

@@ -16,7 +16,7 @@ ROWS = (
     "objectives estimators search",
     "trainer",
     "train report candidates",
-    "match calibration",
+    "match calibration scores",
     "batch targets evaluate doctor check diff",
     "study benchmark",
     "web",

@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT))
 
 from bench import artefacts
 from bench.mortal import count_operations
-from unsynth import batch, evaluate, folders
+from unsynth import batch, evaluate, folders, scores
 from unsynth.base import Budget
 from unsynth.params import Param, ParamSpec
 from unsynth.search import index
@@ -118,11 +118,11 @@ def test_rows_whose_last_was_cut_by_a_kill_go_on(tmp_path, left):
     whole, expected = path.read_text(), artefacts.content(path)
     before, last = whole.splitlines(keepends=True)[:-1], whole.splitlines()[-1]
     path.write_text("".join(before) + last[:left])
-    assert len(evaluate.load(path)[1]) == len(before) - 1
+    assert len(scores.load(path)[1]) == len(before) - 1
     evaluating(tmp_path)
     assert artefacts.content(path) == expected
     path.write_text(whole.rstrip("\n"))
-    assert len(evaluate.load(path)[1]) == len(before)
+    assert len(scores.load(path)[1]) == len(before)
 
 
 def test_an_index_whose_last_rows_were_cut_by_a_kill_ends_up_the_same(tmp_path):

@@ -9,8 +9,7 @@ import librosa
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from tones import Tones, known, params, same, taken, twelve, write  # noqa: F401
 
 from unsynth.audio import SILENT

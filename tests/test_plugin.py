@@ -13,8 +13,7 @@ from commands import EXAMPLE, is_one_sentence, one_thread, run  # noqa: F401
 from plugins import REASON, plugin
 
 from unsynth.base import EngineError, NotFoundError, PatchError, UsageError
-from unsynth.synths import plugin as plugins
-from unsynth.synths import plugin_engine, plugin_profile, synth
+from unsynth.synths import plugin as plugins, plugin_engine, plugin_profile, synth
 
 
 class Knob:

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 import work
 from commands import ROOT, is_one_sentence, one_thread, run  # noqa: F401
-from test_crew import TASK, VOICE, gone, patches, same_index, serial  # noqa: F401
-from test_crew import started as begun
+from test_crew import TASK, VOICE, gone, patches, same_index, serial, started as begun  # noqa: F401
 from test_shards import COUNT, content, made
 from training import Chime
 

@@ -9,8 +9,7 @@ import torch
 from browser import CHROMIUM, Browser
 from test_report import HOSTILE, RATE, Page, example, tone
 
-from unsynth.report import page as report
-from unsynth.report import plots
+from unsynth.report import page as report, plots
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,7 @@ import io
 import mido
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from voices import BELL, BRASS, LIMITS, ORGAN, random_voice
 
 from unsynth.base import NotFoundError, PatchError, UsageError

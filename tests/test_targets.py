@@ -7,7 +7,7 @@ import pytest
 import torch
 from voices import BELL, BRASS, ORGAN
 
-from unsynth import evaluate
+from unsynth import evaluate, scores
 from unsynth.base import Budget, NotFoundError, Problem, Solution, UsageError
 from unsynth.benchmark.replay import replay
 from unsynth.commands.evaluate import evaluate_methods
@@ -102,7 +102,7 @@ def test_rows_tell_the_algorithm_and_can_do_without_patches(presets, tmp_path):
     target = next(presets.targets(1))
     kept = evaluate.run(DEXED, [target], ["oracle"], BUDGET, 0, out, presets=presets, patches=False)
     assert (kept[0].algorithm, kept[0].params, kept[0].metrics["MSS"]) == (True, None, 0)
-    cells = evaluate.cells(kept)
+    cells = scores.cells(kept)
     assert [cells[0][-1], cells[1][-1]] == ["algorithm", "100 %"]
     header = json.loads(out.read_text().splitlines()[0])
     assert header["presets"] == presets.facts
@@ -120,7 +120,7 @@ def test_a_report_finds_the_targets_again(presets, folder, tmp_path):
     out = tmp_path / "rows.jsonl"
     target = next(presets.targets(1))
     header, rows = {}, evaluate.run(DEXED, [target], ["oracle"], BUDGET, 0, out, presets=presets)
-    header, rows = evaluate.load(out)
+    header, rows = scores.load(out)
     assert torch.equal(replay(header, rows, DEXED).target(rows[0]), target.sound)
     moved = tmp_path / "fewer"
     moved.mkdir()
@@ -145,7 +145,7 @@ def test_the_command_matches_held_out_presets(folder, tmp_path, capsys):
     out = tmp_path / "rows.jsonl"
     options = {"presets": str(folder), "split": "validation", "targets": 1, "renders": 1, "private": True}
     evaluate_methods(synth="dexed", arms="oracle,random", out=str(out), **options)
-    rows = evaluate.load(out)[1]
+    rows = scores.load(out)[1]
     assert [(row.arm, row.family, row.params) for row in rows] == [
         (a, "validation", None) for a in ("oracle", "random")
     ]

@@ -16,8 +16,8 @@ from bench.fuzz.shards import one_shard
 from bench.fuzz.weights import Blend
 from unsynth import checkpoint, recipe
 from unsynth.base import PatchError, UnsynthError, UsageError
-from unsynth.evaluate import load
 from unsynth.presets import patch, saved
+from unsynth.scores import load
 from unsynth.search.index import Index
 from unsynth.search.library import Library
 from unsynth.sounds import shards, surge_rendered, tars

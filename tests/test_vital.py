@@ -11,8 +11,7 @@ import pytest
 import soundfile
 import torch
 from commands import EXAMPLE, is_one_sentence, one_thread, run  # noqa: F401
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from unsynth.base import PatchError, UsageError
 from unsynth.presets import vital as files

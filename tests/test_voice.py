@@ -10,8 +10,7 @@ import torch
 from unsynth.base import UsageError
 from unsynth.native import instruction_sets
 from unsynth.sounds.ids import is_train, params_of
-from unsynth.synths import SYNTHS, synth
-from unsynth.synths import modules as m
+from unsynth.synths import SYNTHS, modules as m, synth
 from unsynth.synths.voice import SPEC, Voice
 from unsynth.synths.voice_native import render_native, render_native_differentiable
 from unsynth.synths.voice_torch import audio, control, render_torch

@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 import visitors
 from commands import RATE, process, run, tone
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from visitors import (
     SECRET,
     SOUND,
@@ -29,8 +28,7 @@ from visitors import (
 )
 
 from unsynth.synths import synth
-from unsynth.web import routes
-from unsynth.web import sessions as sessions_module
+from unsynth.web import routes, sessions as sessions_module
 from unsynth.web.app import Limits, make
 
 quick, visit = visitors.quick, visitors.visit  # fixtures

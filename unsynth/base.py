@@ -18,32 +18,14 @@ from torch import Tensor, nn
 
 from unsynth.errors import (
     BatchError as BatchError,
-)
-from unsynth.errors import (
     EngineError as EngineError,
-)
-from unsynth.errors import (
     NotFoundError as NotFoundError,
-)
-from unsynth.errors import (
     OutputError as OutputError,
-)
-from unsynth.errors import (
     PatchError as PatchError,
-)
-from unsynth.errors import (
     UnreadableError as UnreadableError,
-)
-from unsynth.errors import (
     UnsynthError as UnsynthError,
-)
-from unsynth.errors import (
     UnusableError as UnusableError,
-)
-from unsynth.errors import (
     UsageError as UsageError,
-)
-from unsynth.errors import (
     WorkerError as WorkerError,
 )
 from unsynth.params import ParamSpec

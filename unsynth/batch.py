@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import count
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,7 @@ def run(
     each = partial(_outcome, task=task, on_progress=on_progress if who.alone else None)
     failed, order = list[Outcome](), list(sounds)
     try:
-        outcomes = crew.share(each, _errands(sounds, out), who, name=_sound, given_up=_given_up)
+        outcomes = crew.share(each, _errands(sounds, out), who, name=attrgetter("sound"), given_up=_given_up)
         for number, (_, outcome) in enumerate(outcomes, start=1):
             if outcome.error:
                 failed = sorted([*failed, outcome], key=lambda one: order.index(one.target))
@@ -149,10 +150,6 @@ def _errands(sounds: dict[str, UnsynthError | None], out: Path) -> Iterator[Erra
         errand = Errand(sound, out if error else _folder(out, Path(sound), taken), error)
         taken.add(errand.folder)
         yield errand
-
-
-def _sound(errand: Errand) -> str:
-    return errand.sound
 
 
 def _given_up(errand: Errand, error: UnsynthError) -> Outcome:
@@ -244,11 +241,9 @@ def _record(folder: Path) -> Json:
 
 def _is_result(told: Any) -> bool:
     """Whether ``told`` is what :func:`_result` gave."""
-    if (
-        not isinstance(told, dict)
-        or told.keys() != {*TEXTS, *NUMBERS, "metrics"}
-        or not isinstance(told["metrics"], dict)
-    ):
+    if not isinstance(told, dict) or told.keys() != {*TEXTS, *NUMBERS, "metrics"}:
+        return False
+    if not isinstance(told["metrics"], dict):
         return False
     given = [told[name] for name in NUMBERS if name != "distance" or not told["unheard"]]
     numbers = given + [value for value in told["metrics"].values() if value is not None]

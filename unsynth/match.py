@@ -22,8 +22,7 @@ from unsynth.native import torch_on_one_thread
 from unsynth.params import ParamSpec
 from unsynth.presets import export_of, patch
 from unsynth.report.page import page
-from unsynth.search import guesses
-from unsynth.search import method as method_of
+from unsynth.search import guesses, method as method_of
 from unsynth.search.held import Held
 from unsynth.search.objective import MatchDistance
 from unsynth.sounds import ids

@@ -10,7 +10,8 @@ import numpy as np
 from scipy.stats import bootstrap
 
 from unsynth.base import UsageError
-from unsynth.evaluate import ORACLE, Row, by_arm, spread
+from unsynth.evaluate import ORACLE
+from unsynth.scores import Row, by_arm, spread
 
 METRICS = {"MSS": (2, True), "wMFCC": (2, True), "SOT": (3, True), "RMS": (3, False)}  # decimals, lower is better
 EQUAL = 1e-9  # values that differ by less have no spread

@@ -20,10 +20,10 @@ from torch import Tensor
 
 from unsynth.base import UsageError
 from unsynth.benchmark.replay import Key, Replay
-from unsynth.evaluate import Row, by_arm
 from unsynth.report.loudness import levelled
 from unsynth.report.markup import uri
 from unsynth.report.pictures import flac
+from unsynth.scores import Row, by_arm
 
 REFERENCE, ANCHOR = "reference", "anchor"
 MOST = 12  # signals of one trial, the hidden reference and the anchor among them

@@ -17,10 +17,10 @@ from unsynth.benchmark.comparison import METRICS, Paired, family_cells, first_ar
 from unsynth.benchmark.pitch import PitchError, pitch_cells
 from unsynth.benchmark.plots import Line, plot
 from unsynth.benchmark.replay import Replay
-from unsynth.evaluate import Row, by_arm, cells
 from unsynth.report.loudness import levelled
 from unsynth.report.markup import uri
 from unsynth.report.pictures import flac, png, spectrograms
+from unsynth.scores import Row, by_arm, cells
 
 BOLD = re.compile(r"\*\*(.*?)\*\*")
 PICTURE = {"bands": 64, "columns": 240}  # of the spectrograms

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from unsynth.benchmark.comparison import interval
 from unsynth.benchmark.replay import Replay
-from unsynth.evaluate import Row, by_arm, spread
+from unsynth.scores import Row, by_arm, spread
 
 LOWEST, HIGHEST = "C1", "C7"  # what pYIN looks for, 33 Hz to 2.1 kHz
 FRAME, HOP = 4096, 1024  # samples; three periods of the lowest note at 44.1 kHz

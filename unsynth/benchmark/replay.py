@@ -13,7 +13,8 @@ import torch
 
 from unsynth import audio
 from unsynth.base import Audio, NotFoundError, Synth, UsageError
-from unsynth.evaluate import Row, play
+from unsynth.evaluate import play
+from unsynth.scores import Row
 from unsynth.targets import HELD_OUT, Presets, by_id, recording
 
 OWN = re.compile(r"id-([0-9]{1,18})")

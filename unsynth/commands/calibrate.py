@@ -15,12 +15,12 @@ WORST = 10  # parameters that are printed
 
 def calibrate(synth: str, model: str, guidance: float | None, out: Path, **options: Any) -> None:
     """Calibrate a model as options of :class:`unsynth.calibration.Setting` say: JSON in ``out``, a page beside it."""
-    from unsynth import __version__, audio, checkpoint
-    from unsynth import calibration as bench
+    from unsynth import __version__, audio, calibration as bench, checkpoint
     from unsynth.benchmark.calibration_page import page
     from unsynth.commands.display import Display
-    from unsynth.evaluate import machine, markdown
+    from unsynth.evaluate import machine
     from unsynth.recipe import rebuild
+    from unsynth.scores import markdown
     from unsynth.synths import synth as synth_of
 
     setting = bench.Setting(**{name: value for name, value in options.items() if value is not None})

@@ -118,8 +118,7 @@ def _compare(
     who: Crew,
 ) -> None:
     """Every arm on every target, each told as it comes, and the table of them."""
-    from unsynth import evaluate as bench
-    from unsynth import targets
+    from unsynth import evaluate as bench, targets
     from unsynth.commands.display import Display
     from unsynth.synths import synth as synth_of
 
@@ -224,7 +223,7 @@ def summarise_ratings(answers: list[str]) -> None:
     """
     _packages()
     from unsynth.benchmark import ratings
-    from unsynth.evaluate import markdown
+    from unsynth.scores import markdown
 
     sessions = ratings.read([Path(path) for path in answers])
     print(markdown(ratings.cells(sessions)))
@@ -255,7 +254,7 @@ def _make_folder(folder: Path) -> None:
 
 
 def _results(path: str | None) -> tuple[dict[str, object], list[Any]]:
-    from unsynth.evaluate import load
+    from unsynth.scores import load
 
     if path is None:
         raise UsageError("Name a file of results, such as results/evaluate.jsonl.")
@@ -266,8 +265,7 @@ def _results(path: str | None) -> tuple[dict[str, object], list[Any]]:
 
 def _replay(header: dict[str, object], rows: list[Any], synth: str, sounds: str) -> Any:
     from unsynth.benchmark.replay import replay
-    from unsynth.synths import known
-    from unsynth.synths import synth as synth_of
+    from unsynth.synths import known, synth as synth_of
 
     return replay(header, rows, synth_of(synth) if synth else known(str(header["synth"])), sounds)
 

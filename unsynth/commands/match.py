@@ -99,8 +99,7 @@ def render_patch(
     from unsynth import audio
     from unsynth.match import render
     from unsynth.presets.patch import read
-    from unsynth.synths import known
-    from unsynth.synths import synth as synth_of
+    from unsynth.synths import known, synth as synth_of
 
     if (patch is None) == (id is None):
         raise UsageError("Name either a patch or an --id to render.")

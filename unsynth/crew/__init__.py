@@ -6,9 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
-from unsynth.crew.base import Alone as Alone
-from unsynth.crew.base import Crew as Crew
-from unsynth.crew.base import Lost
+from unsynth.crew.base import Alone as Alone, Crew as Crew, Lost
 from unsynth.errors import UsageError, WorkerError
 
 

@@ -13,8 +13,7 @@ import triton.language as tl
 from torch import Tensor
 
 from unsynth.base import Params
-from unsynth.synths import modules as m
-from unsynth.synths import triton_math as f
+from unsynth.synths import modules as m, triton_math as f
 from unsynth.synths.voice_torch import ENVELOPES, SPEC
 
 CONTROL_RATE = tl.constexpr(float(m.CONTROL_RATE))

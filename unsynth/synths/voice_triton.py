@@ -16,8 +16,7 @@ import triton.language as tl
 from torch import Tensor
 
 from unsynth.base import Audio, Params, SoundIds, UsageError
-from unsynth.synths import modules as m
-from unsynth.synths import triton_math as f
+from unsynth.synths import modules as m, triton_math as f
 from unsynth.synths.triton_control import (
     FRAMES,
     LEVEL_1,

@@ -22,8 +22,7 @@ from unsynth.match import Match
 from unsynth.report.loudness import as_loud
 from unsynth.search.influence import influence
 from unsynth.search.vary import Vary
-from unsynth.synths import SYNTHS
-from unsynth.synths import synth as synth_of
+from unsynth.synths import SYNTHS, synth as synth_of
 from unsynth.web.turns import Turn
 from unsynth.web.views import clean, describe
 
