@@ -120,6 +120,7 @@ def _compare(
     """Every arm on every target, each told as it comes, and the table of them."""
     from unsynth import evaluate as bench, targets
     from unsynth.commands.display import Display
+    from unsynth.scores import table
     from unsynth.synths import synth as synth_of
 
     instrument, sounds = synth_of(synth), source["sounds"]
@@ -146,7 +147,7 @@ def _compare(
             not private,
             who,
         )
-    print(bench.table(rows))
+    print(table(rows))
 
 
 def report_results(
