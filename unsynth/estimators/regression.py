@@ -77,7 +77,6 @@ class Regression(Estimator):
         UsageError: ``embedding`` without a space.
     """
 
-    takes_heard = True
     sizes: Tensor
 
     def __init__(
@@ -98,6 +97,7 @@ class Regression(Estimator):
             raise UsageError("The error in embedding needs a joint space: set `space` to its checkpoint.")
         self.spec, self.encoder, self.error, self.start = spec, encoder, error, start
         self.encoder.requires_grad_(not frozen)
+        self.hears = "" if space else "vector"  # the space hears the sounds itself
         self.register_buffer("sizes", counts(spec), persistent=False)
         self.head = nn.Sequential(
             BatchNorm(encoder.dim),  # the numbers of an encoder that was not made for this may be of any size
