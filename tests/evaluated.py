@@ -17,5 +17,5 @@ def made(folder, count=2):
 
 
 def row(arm, target, mss, family="f", **metrics):
-    scores = {"MSS": mss, "wMFCC": mss, "SOT": mss / 100, "RMS": 1 - mss / 100}
-    return scores.Row(arm, target, family, {**scores, **metrics}, 1.0, 10)
+    measured = {"MSS": mss, "wMFCC": mss, "SOT": mss / 100, "RMS": 1 - mss / 100}
+    return scores.Row(arm, target, family, {**measured, **metrics}, 1.0, 10)

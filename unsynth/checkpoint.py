@@ -94,8 +94,8 @@ def _lent(path: Path, model: str, mark: str, *names: str) -> dict[str, Tensor]:
 
 
 def _mark(tensors: Mapping[str, Tensor]) -> str:
-    """What tells weights from others, whatever their precision."""
-    return _checksum({name: x.float() for name, x in tensors.items()})
+    """What tells weights from others, whatever their precision and the signs of their zeros (averaging loses those)."""
+    return _checksum({name: x.float() + 0.0 for name, x in tensors.items()})
 
 
 def read(path: Path, what: str) -> tuple[dict[str, Tensor], dict[str, str]]:
