@@ -185,12 +185,14 @@ def report_results(
     """
     _packages()
     from unsynth.benchmark import listening as test
+    from unsynth.scores import load
     from unsynth.study.rows import is_study
 
-    page = Path(out) if out else Path(results or "").with_name("listening.html" if listening else "report.html")
-    if results and not listening and is_study(Path(results)):
-        return _write(page, _study(Path(results)))
-    header, rows = _results(results)
+    file = _results(results)
+    page = Path(out) if out else file.with_name("listening.html" if listening else "report.html")
+    if not listening and is_study(file):
+        return _write(page, _study(file))
+    header, rows = load(file)
     if listening:
         played = _replay(header, rows, synth, sounds)
         text = test.page(rows, played, title, arms.split(",") if arms else None, trials)
@@ -254,14 +256,12 @@ def _make_folder(folder: Path) -> None:
         raise OutputError(f"Cannot make the folder {folder}: {error.strerror}.") from error
 
 
-def _results(path: str | None) -> tuple[dict[str, object], list[Any]]:
-    from unsynth.scores import load
-
-    if path is None:
+def _results(path: str | None) -> Path:
+    if not path:
         raise UsageError("Name a file of results, such as results/evaluate.jsonl.")
     if not Path(path).is_file():
         raise NotFoundError(f"{path} does not exist; name a file that `unsynth evaluate` wrote.")
-    return load(Path(path))
+    return Path(path)
 
 
 def _replay(header: dict[str, object], rows: list[Any], synth: str, sounds: str) -> Any:

@@ -29,8 +29,8 @@ class Row:
 
     def line(self) -> str:
         sounds = sum(one["sounds"] for one in self.trained)
-        recall, mss = self.measured["recall@1"], self.measured["mss"]["refined"]
-        return f"{self.recipe}, seed {self.seed}: {sounds:,} sounds, recall@1 {recall:.3f}, MSS refined {mss:.2f}"
+        scores = "".join(f", MSS {name.replace('_', ' by ')} {mss:.2f}" for name, mss in self.measured["mss"].items())
+        return f"{self.recipe}, seed {self.seed}: {sounds:,} sounds, recall@1 {self.measured['recall@1']:.3f}{scores}"
 
 
 def read(path: Path) -> list[Row]:
