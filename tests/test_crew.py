@@ -25,6 +25,7 @@ from unsynth.search import index
 from unsynth.sounds.live import Live
 from unsynth.sounds.shard_building import build
 from unsynth.synths import synth
+from unsynth.targets import held_out
 
 VOICE = synth("voice")
 TASK = batch.Task("voice", "random", Budget(renders=2), 1, 0, "cpu")
@@ -178,7 +179,7 @@ def test_match_goes_on_with_workers(capsys, tmp_path):
 
 
 def test_evaluate_with_workers(tmp_path):
-    targets, arms = list(evaluate.held_out(VOICE, 3, start=100_000)), ["random", "oracle", "mean"]
+    targets, arms = list(held_out(VOICE, 3, start=100_000)), ["random", "oracle", "mean"]
     rows = {}
     for name, who in (("alone", None), ("shared", Processes(2))):
         path = tmp_path / f"{name}.jsonl"

@@ -93,7 +93,7 @@ def test_answers_that_cannot_be(capsys, tmp_path):
 
 RESULT = {
     "folder": "f", "synth": "drum", "distance": 1.0, "metrics": {"MSS": None}, "gain_db": 0.0, "candidates": 1,
-    "seconds": 1.0, "renders": 5, "seed": 0, "interrupted": False,
+    "seconds": 1.0, "renders": 5, "seed": 0, "interrupted": False, "unheard": "",
 }  # fmt: skip
 
 
@@ -109,7 +109,7 @@ def test_records_that_cannot_be_are_matched_again(tmp_path, wrong):
     record = tmp_path / "out" / "kick" / batch.RECORD
     result = {**RESULT, **wrong} if wrong is not None else json.loads("[" * 90 + "]" * 90)
     record.write_text(json.dumps({"job": batch._job(sound, task), "result": result if wrong != {} else {}}))
-    for name in batch.PROMISED:
+    for name in (*batch.PROMISED, batch.HEARD):
         (record.parent / name).touch()
     (outcome,) = batch.run({str(sound): None}, tmp_path / "out", task, lambda name, at: None)
     assert outcome.error  # it was tried again, and is no sound

@@ -24,6 +24,7 @@ from unsynth.base import Budget
 from unsynth.params import Param, ParamSpec
 from unsynth.search import index
 from unsynth.synths import SYNTHS
+from unsynth.targets import held_out
 
 KILLS = None if os.environ.get("UNSYNTH_SLOW") else 5  # before every operation: some minutes
 
@@ -42,7 +43,7 @@ def matching(out):
 
 
 def evaluating(out):
-    targets = list(evaluate.held_out(Bell(), 3))
+    targets = list(held_out(Bell(), 3))
     evaluate.run(Bell(), targets, ["oracle", "genetic", "mean"], Budget(renders=8), 0, out / "rows.jsonl")
 
 

@@ -21,6 +21,7 @@ from unsynth.crew import cluster as ours
 from unsynth.search import index
 from unsynth.sounds.live import Live
 from unsynth.sounds.shard_building import build
+from unsynth.targets import held_out
 
 SLOW = bool(os.environ.get("UNSYNTH_SLOW"))  # two nodes, of which one is killed: half a minute
 os.environ.setdefault("RAY_raylet_start_wait_time_s", "300")  # on a busy machine; Ray reads it when it is imported
@@ -89,7 +90,7 @@ def test_shards_with_workers_that_are_killed(nodes, who, tmp_path):
 
 def test_an_index_and_an_evaluation(who, tmp_path):
     small = {"dim": 16, "fitted_on": 96, "chunk": 16}
-    targets, rows, arms = list(evaluate.held_out(VOICE, 2, start=100_000)), {}, ["random", "mean"]
+    targets, rows, arms = list(held_out(VOICE, 2, start=100_000)), {}, ["random", "mean"]
     for name, by in (("alone", None), ("shared", who)):
         index.build(tmp_path / name, VOICE, 400, **small, who=by)
         found = evaluate.run(VOICE, targets, arms, Budget(renders=5), 0, tmp_path / f"{name}.jsonl", who=by)

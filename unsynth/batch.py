@@ -23,8 +23,8 @@ from unsynth.report import index
 from unsynth.synths import synth as synth_of
 
 RECORD = "result.json"
-TEXTS = ("folder", "synth")  # of a result
-NUMBERS = ("distance", "gain_db", "candidates", "seconds", "renders", "seed", "interrupted", "unheard")
+TEXTS = ("folder", "synth", "unheard")  # of a result
+NUMBERS = ("distance", "gain_db", "candidates", "seconds", "renders", "seed", "interrupted")
 PROMISED = ("patch.json", "report.html")
 HEARD = "match.wav"  # promised where something plays the synth
 OVERVIEWS = {

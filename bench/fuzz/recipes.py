@@ -11,7 +11,7 @@ from bench.fuzz.damage import DEEP, WORDS, Text, damaged, encoded
 from bench.fuzz.trial import ROOT, Target
 from unsynth import recipe
 
-SEEDS = ("tiny-vicreg", "tiny-prediction", "dexed-small", "study")
+SEEDS = ("tiny-vicreg", "tiny-transformer", "dexed-small", "study")
 YAML = re.compile(r"[\w./-]+:?|\n +|\n|[{}\[\],:]")
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{chr(c + 1)}: &{chr(c + 1)} [{', '.join(['*' + chr(c)] * 9)}]\n" for c in range(ord("a"), ord("j"))

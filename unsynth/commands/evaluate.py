@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from unsynth.commands.calibrate import calibrate
 from unsynth.commands.match import SECONDS
 from unsynth.errors import NotFoundError, OutputError, UsageError
-
-if TYPE_CHECKING:
-    from unsynth.base import Budget
-    from unsynth.crew import Crew
 
 RESULTS, CALIBRATION = "results/evaluate.jsonl", "results/calibration.json"
 TARGETS = 32
@@ -111,11 +107,11 @@ def _compare(
     source: dict[str, Any],
     arms: list[str],
     count: int,
-    limit: Budget,
+    limit: Any,
     seed: int,
     out: Path,
     private: bool,
-    who: Crew,
+    who: Any,
 ) -> None:
     """Every arm on every target, each told as it comes, and the table of them."""
     from unsynth import evaluate as bench, targets

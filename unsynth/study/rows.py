@@ -38,14 +38,15 @@ def read(path: Path) -> list[Row]:
     lines = path.read_text().splitlines() if path.is_file() else []
     try:
         return [Row(**json.loads(line)) for line in lines]
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise UsageError(f"{path} is no file of a study, or is damaged; name one of `unsynth study`.") from error
 
 
 def is_study(path: Path) -> bool:
     """Whether a file has rows of a study: its first line says which recipe it is of."""
-    with suppress(OSError, ValueError), path.open(encoding="utf-8") as file:
-        return "recipe" in json.loads(file.readline())
+    with suppress(OSError, ValueError, RecursionError), path.open(encoding="utf-8") as file:
+        first = json.loads(file.readline())
+        return isinstance(first, dict) and "recipe" in first
     return False
 
 
