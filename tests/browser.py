@@ -26,6 +26,7 @@ OPTIONS = (
     "--use-fake-ui-for-media-stream",
     "--remote-debugging-pipe",
     "--window-size=1280,1600",
+    "--force-prefers-reduced-motion",  # no colour is on its way to another
 )
 TEXTS = {"Enter": "\r"}  # of keys with a longer name
 CODES = {"Tab": 9, "Enter": 13}  # without which these keys do nothing

@@ -47,10 +47,7 @@ def test_other_objectives_have_no_recall():
 
 
 def test_pretrain_logs_it_and_the_losses_stay_the_same(capsys, tmp_path):
-    recipe, mel = training.options("Contrastive", steps=40), {"n_fft": 256, "hop": 128, "mels": 16}
-    frontend = {"class_path": "unsynth.frontends.mel.LogMel", "init_args": mel}
-    ours = {"frontend": frontend, "dim": 16, "widths": [16]}  # a file may name no encoder but those of the package
-    recipe["objective"]["init_args"]["audio"] = {"class_path": "unsynth.encoders.temporal.Temporal", "init_args": ours}
+    recipe = training.packaged(training.options("Contrastive", steps=40))
     (tmp_path / "bell.yaml").write_text(yaml.safe_dump(recipe))
     found = {}
     for often in ("20", "0"):

@@ -51,6 +51,14 @@ class Small(Encoder):
         return self.out(tokens.mean(1))
 
 
+def packaged(recipe):
+    """The same recipe with an encoder of the package, as a file may name no other."""
+    mel = {"class_path": "unsynth.frontends.mel.LogMel", "init_args": {"n_fft": 256, "hop": 128, "mels": 16}}
+    ours = {"frontend": mel, "dim": 16, "widths": [16]}
+    recipe["objective"]["init_args"]["audio"] = {"class_path": "unsynth.encoders.temporal.Temporal", "init_args": ours}
+    return recipe
+
+
 def options(criterion="VICReg", **changes):
     joint = {
         "audio": {"class_path": "training.Small"},

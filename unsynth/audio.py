@@ -29,6 +29,7 @@ SILENT = 10 ** (-80 / 20)  # a sound that never swings more than this is silent 
 FLOOR_DB = -200.0  # loudness of digital silence
 BLOCK_SECONDS = 0.25
 BLOCK_VALUES = 2**20  # of all channels together: bounds the memory of a block whatever its header says
+MOST_VALUES = 2**30  # of all channels: more leading silence is not looked through, of which a small file can hold years
 
 Block = Mono = npt.NDArray[np.float32]  # (time, channels); (time,)
 
@@ -168,8 +169,10 @@ def _opened(path: Path) -> Iterator[_Forward]:
 
 def _file_blocks(path: Path) -> Iterator[Block]:
     with _opened(path) as file:
-        frames = _block_frames(file.samplerate, file.channels)
+        frames, left = _block_frames(file.samplerate, file.channels), MOST_VALUES
         while len(block := file.read(frames, dtype="float32", always_2d=True)):
+            if (left := left - block.size) < 0:
+                raise UnusableError(f"{path} begins with hours of silence; cut them off.")
             yield np.asarray(block, np.float32)
 
 
@@ -240,10 +243,7 @@ def fit(
 
 
 def loudness(sound: Float[Tensor, "*batch time"]) -> Float[Tensor, "*batch"]:
-    """RMS level in dB re full scale (a full-scale square wave has 0), -200 dB for silence.
-
-    Shape: ``(*batch, time)`` in, ``(*batch,)`` out.
-    """
+    """RMS level in dB re full scale (a full-scale square wave has 0), -200 dB for silence; ``(*batch,)``."""
     return 10 * sound.square().mean(-1).clamp(min=10 ** (FLOOR_DB / 10)).log10()
 
 
@@ -272,14 +272,14 @@ def wav(sound: Float[Tensor, " time"], rate: int) -> bytes:
 
 
 def _undated(content: bytes) -> bytes:
-    """A wav without the time of its making, which libsndfile notes in a PEAK chunk after name, size and version."""
+    """A wav without the time of its making, which libsndfile notes in the PEAK chunk after name, size and version."""
     head, peak, rest = content.partition(b"PEAK")
     return head + peak + rest[:8] + bytes(4) + rest[12:] if peak and b"data" not in head else content
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write UTF-8 text, whole or not at all; raises OutputError as :func:`write_bytes` does."""
-    write_bytes(path, text.encode())
+    """Write UTF-8 text, whole or not at all; OutputError as of :func:`write_bytes`. Half letters become ``?``."""
+    write_bytes(path, text.encode(errors="replace"))
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:
