@@ -100,3 +100,9 @@ def test_what_cannot_be_written_says_so(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="could not be written"):
         checkpoint.save(tmp_path / "file" / "a", TENSORS, {})
+
+
+def test_an_encoder_is_known_whatever_its_precision_and_the_signs_of_its_zeros():
+    mark = checkpoint._mark({"encoder.a": torch.tensor([0.0, 0.5])})
+    assert checkpoint._mark({"encoder.a": torch.tensor([-0.0, 0.5]).half()}) == mark
+    assert checkpoint._mark({"encoder.a": torch.tensor([0.0, 0.25])}) != mark
