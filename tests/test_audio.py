@@ -4,6 +4,7 @@ import errno
 import io
 import os
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -226,17 +227,22 @@ def test_write_on_a_full_or_failing_disk_keeps_what_was_there(tmp_path, monkeypa
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.fixture
+@contextmanager
 def four_kilobytes():
-    """Files may become no larger, as on a disk that is nearly full."""
+    """Files may become no larger, as on a disk that is nearly full (nor may the log of the tests, so not for long)."""
     resource = pytest.importorskip("resource", reason="needs limits of POSIX")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_write_that_fails_halfway(tmp_path, four_kilobytes):
-    assert "File too large" in error_of(OutputError, audio.write, tmp_path / "a.wav", torch.zeros(99_999), RATE)
-    assert "large" in error_of(OutputError, checkpoint.save, tmp_path / "a.safetensors", {"a": torch.zeros(9999)}, {})
+def test_write_that_fails_halfway(tmp_path):
+    with four_kilobytes():
+        sound = error_of(OutputError, audio.write, tmp_path / "a.wav", torch.zeros(99_999), RATE)
+        weights = error_of(OutputError, checkpoint.save, tmp_path / "a.safetensors", {"a": torch.zeros(9999)}, {})
+    assert "File too large" in sound
+    assert "large" in weights
     assert list(tmp_path.iterdir()) == []
