@@ -74,6 +74,7 @@ def _process(
     name: str, numbers: range, seed: int, total: Account, end: float, on_part: Callable[[], None]
 ) -> int | None:
     """One process for these inputs; the number of the one that it dies of."""
+    os.environ["OMP_NUM_THREADS"] = "1"  # of the forkserver: what it forks has only the thread that forks
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([f"bench.fuzz.{module}" for module in set(TARGETS.values())])
     with scratch() as folder:
