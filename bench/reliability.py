@@ -54,13 +54,18 @@ def fuzz(told: Json) -> str:
     """What hostile input did to each target."""
     head = ["what reads it", "inputs", "accepted", "refused", "failures", "most CPU, s", "memory, MB: at first, most"]
     lines = [_target(name, found) for name, found in told["targets"].items()]
-    return f"{_origin(_commands(told), told)}\n\n{markdown([head, *lines])}"
+    totals = [f"**{sum(each):,}**" for each in zip(*map(_met, told["targets"].values()), strict=True)]
+    return f"{_origin(_commands(told), told)}\n\n{markdown([head, *lines, ['**all**', *totals, '', '']])}"
 
 
 def _target(name: str, found: Json) -> list[str]:
-    failed = sum(count for _, count in found["failures"].values())
-    counts = [f"{n:,}" for n in (found["inputs"], found["accepted"], found["refused"], failed)]
+    counts = [f"{count:,}" for count in _met(found)]
     return [name, *counts, f"{found['worst_cpu_seconds']:.2f}", f"{found['start_mb']:.0f}, {found['peak_mb']:.0f}"]
+
+
+def _met(found: Json) -> list[int]:
+    failed = sum(count for _, count in found["failures"].values())
+    return [found["inputs"], found["accepted"], found["refused"], failed]
 
 
 def load(told: Json) -> str:

@@ -12,6 +12,7 @@ import sys
 import time
 
 import pytest
+import torch
 from commands import ROOT, one_thread, tone, write  # noqa: F401
 from toy import Toy
 
@@ -57,6 +58,7 @@ def lived(work, out, last=0):
     got = fork.SimpleQueue()
 
     def live():
+        torch.set_num_threads(1)  # what is forked has only the thread that forks
         told = count_operations(out, last)
         work(out)
         got.put(told())
