@@ -90,6 +90,15 @@ def test_neither_names_nor_copies_of_banks_have_a_say(tmp_path):
     assert torch.equal(training(folder), Live(Dexed(), f"presets:{folder}").params("train", torch.arange(200)))
 
 
+def test_links_to_banks_elsewhere_are_banks_of_the_folder(tmp_path):
+    theirs, folder = random_banks(tmp_path / "theirs", 4), tmp_path / "mine"
+    folder.mkdir()
+    for path in theirs.iterdir():
+        (folder / path.name).symlink_to(path)
+    digests = [{split: set(found.values()) for split, found in files(where).items()} for where in (theirs, folder)]
+    assert digests[0] == digests[1]
+
+
 def changed(voice, count):
     """A voice with so many numbers changed."""
     numbers = voice.numbers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +48,7 @@ def read(folder: Path, spec: ParamSpec) -> Banks:
     found: dict[str, tuple[str, Params]] = {}
     left_out: dict[str, str] = {}
     for path in paths:
-        name = path.relative_to(folder.expanduser().resolve()).as_posix()
+        name = Path(os.path.relpath(path, folder.expanduser().resolve())).as_posix()  # a link may lead out of the folder
         try:
             found.setdefault(hashlib.sha256(path.read_bytes()).hexdigest(), (name, _patches(path, spec.synth)))
         except (UnsynthError, OSError) as error:
