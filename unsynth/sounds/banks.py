@@ -48,7 +48,9 @@ def read(folder: Path, spec: ParamSpec) -> Banks:
     found: dict[str, tuple[str, Params]] = {}
     left_out: dict[str, str] = {}
     for path in paths:
-        name = Path(os.path.relpath(path, folder.expanduser().resolve())).as_posix()  # a link may lead out of the folder
+        name = Path(
+            os.path.relpath(path, folder.expanduser().resolve())
+        ).as_posix()  # a link may lead out of the folder
         try:
             found.setdefault(hashlib.sha256(path.read_bytes()).hexdigest(), (name, _patches(path, spec.synth)))
         except (UnsynthError, OSError) as error:
