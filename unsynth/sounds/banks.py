@@ -44,13 +44,12 @@ def read(folder: Path, spec: ParamSpec) -> Banks:
         NotFoundError: the folder has none.
         UsageError: fewer than three of them can be used, or those of a split are copies of another's.
     """
-    paths = saved.find([folder.expanduser()], spec.synth)
+    root = folder.expanduser().resolve()
+    paths = saved.find([root], spec.synth)
     found: dict[str, tuple[str, Params]] = {}
     left_out: dict[str, str] = {}
     for path in paths:
-        name = Path(
-            os.path.relpath(path, folder.expanduser().resolve())
-        ).as_posix()  # a link may lead out of the folder
+        name = Path(os.path.relpath(path, root)).as_posix()  # a link may lead elsewhere
         try:
             found.setdefault(hashlib.sha256(path.read_bytes()).hexdigest(), (name, _patches(path, spec.synth)))
         except (UnsynthError, OSError) as error:
