@@ -70,6 +70,7 @@ class ParamSpec:
         self.params = tuple(params)
         self.names = tuple(p.name for p in params)
         self.symmetries = symmetries
+        self._columns: dict[str, Tensor] = {}
         if len(set(self.names)) != len(params):
             raise ValueError(f"{synth}: parameter names must be unique")
         if any(len(a) != len(b) for a, b in symmetries):
@@ -109,8 +110,10 @@ class ParamSpec:
         return tuple(order[to.get(i, i)] for i in range(len(order)))
 
     def column(self, field: str) -> Float[Tensor, " param"]:
-        """One numeric field of every parameter (``low``, ``high``, ``curve``, ``symmetric``) as float32."""
-        return torch.tensor([float(getattr(p, field)) for p in self.params])
+        """One numeric field of every parameter (``low``, ``high``, ``curve``, ``symmetric``) as float32; read only."""
+        if field not in self._columns:
+            self._columns[field] = torch.tensor([float(getattr(p, field)) for p in self.params])
+        return self._columns[field]
 
     def to_human(self, unit: Float[Tensor, "*batch param"]) -> Float[Tensor, "*batch param"]:
         """Values in human units (Hz, s, semitones; index for choices), differentiable, finite gradient on [0, 1].
@@ -143,6 +146,8 @@ class ParamSpec:
 
     def snap(self, unit: Float[Tensor, "*batch param"]) -> Float[Tensor, "*batch param"]:
         """The middle of its step for every integer and choice: another number for the same sound."""
+        if not self._mask.any():
+            return unit
         return torch.where(self._stepped(unit.device), self.to_unit(self.to_human(unit)), unit)
 
     @cached_property
@@ -164,8 +169,12 @@ class ParamSpec:
         number = f"{human:.0f}" if param.kind == "integer" else f"{human:.4g}"
         return f"{number} {param.unit}".strip()
 
+    @cached_property
+    def _mask(self) -> Tensor:
+        return torch.tensor([p.kind != "continuous" for p in self.params])
+
     def _stepped(self, device: torch.device | str) -> Tensor:
-        return torch.tensor([p.kind != "continuous" for p in self.params], device=device)
+        return self._mask.to(device)
 
     @staticmethod
     def _step(unit: Tensor, low: Tensor, high: Tensor) -> Tensor:

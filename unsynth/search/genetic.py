@@ -110,7 +110,9 @@ def mutate(params: Params, spec: ParamSpec, moved: float, step: float, generator
     chosen: Bool[Tensor, "batch param"] = torch.rand(count, width, generator=generator) < moved * spread()
     chosen[torch.arange(count), torch.randint(width, (count,), generator=generator)] = True
     moves = step * spread() * torch.randn(count, width, generator=generator)
-    mutants = torch.where(spec.steps > 0, _stepped(params, spec, moves), reflect(params + moves))
+    mutants = reflect(params + moves)
+    if spec.steps.any():
+        mutants = torch.where(spec.steps > 0, _stepped(params, spec, moves), mutants)
     if spec.categorical.any():
         mutants = torch.where(spec.categorical, _other(params, spec, generator), mutants)
     return torch.where(chosen, mutants, params)
