@@ -135,6 +135,7 @@ BOMB = b"<!DOCTYPE patch [<!ENTITY a '1'>" + b"".join(
         (b"<!DOCTYPE patch SYSTEM 'file:///etc/passwd'><patch revision='22'/>", "document type"),
         (b"<patch revision='22'><parameters>", "damaged"),
         (b"<patch revision='22'><parameters/></patch>", "no parameters"),
+        (b"<patch revision='22'><parameters><volume type='2' value='4e38'/></parameters></patch>", "not finite"),
         (b"<patch><parameters><volume type='2' value='1'/></parameters></patch>", "no revision"),
         (b"<patch revision='22'><parameters><volume type='2' value='nan'/></parameters></patch>", "not finite"),
         (b"<patch revision='22'><parameters><volume type='2' value='loud'/></parameters></patch>", "not a number"),

@@ -8,7 +8,6 @@ https://github.com/surge-synthesizer/surge, src/common/SurgePatch.cpp.
 
 from __future__ import annotations
 
-import math
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ CHUNK = struct.Struct("<4s7I")  # of the chunk: sub3, size of the XML, sizes of 
 SIZE_BEFORE = 8  # bytes that the first size of the header does not count
 LARGEST = 4 << 20  # bytes; Surge XT refuses more
 WHOLE = 1 << 24  # integers beyond are the bits of a float: old files wrote some floats so
+LARGEST_FLOAT = (2 - 2**-23) * 2.0**127  # of 32 bits, which is what Surge XT holds
 INT32 = range(-(2**31), 2**31)
 PLAYED = 3  # the last parameters of the spec: note, velocity, seconds held
 SAMPLE_AND_HOLD = 3  # type of an oscillator
@@ -122,7 +122,7 @@ def _number(text: str) -> float:
 
 
 def _finite(number: float) -> float:
-    return number if math.isfinite(number) else _refuse("one of its values is not finite")
+    return number if abs(number) <= LARGEST_FLOAT else _refuse("one of its values is not finite")
 
 
 def updated(values: Mapping[str, float], revision: int) -> dict[str, float]:
