@@ -1,7 +1,6 @@
 """The study: its recipes have losses, budgets are kept, rows resume and fill the table; models are exported small."""
 
 import json
-import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +9,6 @@ import torch
 import yaml
 from commands import is_one_sentence, one_thread, run  # noqa: F401
 from safetensors import safe_open
-from test_report import Page
 from test_surge import nothing  # noqa: F401
 from test_surge_rendered import shard
 
@@ -22,7 +20,6 @@ from unsynth.sounds.stream import Stream
 from unsynth.space import JointSpace
 from unsynth.study import compare as study
 from unsynth.study.downstream import Measures
-from unsynth.study.page import over_seeds, share
 from unsynth.study.table import page, table
 from unsynth.synths import synth
 
@@ -160,36 +157,6 @@ def test_the_table_has_means_and_ranges_best_first():
         "## 600 sounds",
         "## 5 minutes",
     ]
-
-
-def test_the_report_has_every_recipe_with_its_interval(capsys, tmp_path):
-    rows = [row("one", 0, 0.25), row("three", 0, 0.5), row("three", 1, 0.7), row("three", 2, 0.6)]
-    path = tmp_path / "study.jsonl"
-    path.write_text("".join(json.dumps(study.asdict(one)) + "\n" for one in rows))
-    code, out, _ = run(capsys, "report", path, "--out", tmp_path / "page" / "study.html")
-    assert (code, out) == (0, f"{tmp_path / 'page' / 'study.html'}\n")
-    text = (tmp_path / "page" / "study.html").read_text()
-    found = Page(text)
-    plots = found.all("svg")
-    assert len(plots) == 6
-    assert all(a["aria-label"] for a in plots)
-    assert not re.search(r"url\(|@import|<script|src=|href=|https?:", text)
-    recall, mss = text.split("<figure>")[1], text.split("MSS, searched</figcaption>")[1].split("</figure>")[0]
-    assert recall.count('class="interval"') == 2  # of the share of sounds, and over seeds
-    assert mss.count('class="interval"') == 1  # one seed has none
-    assert recall.count('class="dot"') == 3
-    assert "600 sounds" in found.text
-    assert "$" not in text
-    path.write_text(f"{path.read_text()}half a li")
-    code, _, err = run(capsys, "report", path)
-    assert code == 2
-    assert is_one_sentence(err)
-
-
-def test_intervals_are_those_of_textbooks():
-    """Student's t with two degrees of freedom is 4.303; Wilson's interval of 50 of 100 is 0.4038 to 0.5962."""
-    assert over_seeds([1.0, 2.0, 3.0]) == pytest.approx((2 - 4.3027 / 3**0.5, 2 + 4.3027 / 3**0.5), abs=1e-4)
-    assert share(0.5, 100) == pytest.approx((0.40383, 0.59617), abs=1e-5)
 
 
 def test_mistakes_are_one_sentence(capsys, recipes):
