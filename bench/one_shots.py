@@ -1,8 +1,9 @@
 """Build the fixed set of real one-shots that matching is tuned and tested on: ``python bench/one_shots.py OUT_DIR``.
 
-The set is the committed list ``one_shots.csv``; docs/sounds-and-splits.md says how it was chosen. Sounds are notes of
-the FluidR3 General MIDI soundfont (MIT) and samples of Sonic Pi (CC0), both from Debian packages, which are installed
-where missing. Written are ``OUT_DIR/{validation,test}/{family}/{name}.wav`` (mono, 44.1 kHz, 16 bit, at most 4 s) and
+The set is the committed list ``one_shots.csv``, or with ``--sounds drums`` that of real drums, ``drums.csv``;
+docs/sounds-and-splits.md says how they were chosen. Sounds are notes of the FluidR3 General MIDI soundfont (MIT),
+samples of Sonic Pi (CC0) and Hydrogen's drum kits (GPL and others), from Debian packages, which are installed where
+missing. Written are ``OUT_DIR/{validation,test}/{family}/{name}.wav`` (mono, 44.1 kHz, 16 bit, at most 4 s) and
 ``OUT_DIR/manifest.csv``, the list with the seconds, RMS and CRC-32 that were measured. Run it again to resume.
 """
 
@@ -20,6 +21,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Literal
 
 import numpy as np
 import soundfile
@@ -33,13 +35,16 @@ from rich.table import Table
 from unsynth.base import NotFoundError, UnreadableError, UnsynthError, UnusableError
 from unsynth.folders import whole
 
-LIST = Path(__file__).with_suffix(".csv")
+LISTS = {name: Path(__file__).with_name(f"{name}.csv") for name in ("one_shots", "drums")}
 SOUNDFONT = Path("/usr/share/sounds/sf2/FluidR3_GM.sf2")
 SAMPLES = Path("/usr/share/sonic-pi/samples")
-PACKAGES = {
-    "fluidsynth": Path("/usr/bin/fluidsynth"),
-    "fluid-soundfont-gm": SOUNDFONT,
-    "sonic-pi-samples": SAMPLES,
+KITS = Path("/usr/share/hydrogen/data/drumkits")
+FLUIDSYNTH = {"fluidsynth": Path("/usr/bin/fluidsynth"), "fluid-soundfont-gm": SOUNDFONT}
+PACKAGES = {  # by source
+    "gm": FLUIDSYNTH,
+    "gm-drums": FLUIDSYNTH,
+    "sonic-pi": {"sonic-pi-samples": SAMPLES},
+    "hydrogen": {"hydrogen-drumkits": KITS},
 }
 RATE = 44100
 MELODIC_CHANNEL, DRUM_CHANNEL = 0, 9
@@ -56,10 +61,10 @@ class OneShot:
     split: str  # validation or test
     family: str
     group: str  # sounds made of the same recordings; a group is never in both splits
-    source: str  # gm, gm-drums or sonic-pi
+    source: str  # gm, gm-drums, sonic-pi or hydrogen
     program: str  # General MIDI program or drum kit, counted from 0
     note: str  # MIDI note
-    file: str  # of Sonic Pi
+    file: str  # of Sonic Pi, or of a kit of Hydrogen
     seconds: float
     rms: float  # full scale is 1
     crc32: int  # of the 16-bit little-endian samples
@@ -68,7 +73,7 @@ class OneShot:
         return root / self.split / self.family / f"{self.name}.wav"
 
 
-def read_list(path: Path = LIST) -> list[OneShot]:
+def read_list(path: Path = LISTS["one_shots"]) -> list[OneShot]:
     """The one-shots of a list or manifest, in its order."""
     with path.open(newline="") as file:
         return [_one_shot(row) for row in csv.DictReader(file)]
@@ -79,7 +84,7 @@ def _one_shot(row: Mapping[str, str]) -> OneShot:
     return OneShot(**{field.name: row[field.name] for field in fields(OneShot)} | numbers)  # pyright: ignore[reportArgumentType]
 
 
-def install(packages: Mapping[str, Path] = PACKAGES) -> None:
+def install(packages: Mapping[str, Path]) -> None:
     """Install the Debian packages whose path is missing.
 
     Raises:
@@ -131,14 +136,15 @@ def play_note(one_shot: OneShot, gain: float = 1.2) -> Float[ndarray, "time chan
 
 
 def read_sample(one_shot: OneShot) -> Float[ndarray, "time channel"]:
-    """A sample of Sonic Pi as it is.
+    """A sample as it is.
 
     Raises:
         UnreadableError: the sample has another rate than 44.1 kHz.
     """
-    audio, rate = soundfile.read(SAMPLES / one_shot.file, always_2d=True)
+    ((package, folder),) = PACKAGES[one_shot.source].items()
+    audio, rate = soundfile.read(folder / one_shot.file, always_2d=True)
     if rate != RATE:
-        raise UnreadableError(f"{one_shot.file} has {rate} Hz instead of {RATE}: install Debian's sonic-pi-samples.")
+        raise UnreadableError(f"{one_shot.file} has {rate} Hz instead of {RATE}: install Debian's {package}.")
     return audio
 
 
@@ -178,7 +184,7 @@ def build_one(one_shot: OneShot, root: Path) -> OneShot:
         measured = measure(one_shot, soundfile.read(path, dtype="int16")[0])
         if agrees(one_shot, measured):
             return measured
-    pcm = to_pcm(read_sample(one_shot) if one_shot.source == "sonic-pi" else play_note(one_shot))
+    pcm = to_pcm(play_note(one_shot) if PACKAGES[one_shot.source] is FLUIDSYNTH else read_sample(one_shot))
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole(path) as temporary:
         soundfile.write(temporary, pcm, RATE, format="WAV", subtype="PCM_16")
@@ -205,29 +211,30 @@ def counts(one_shots: Iterable[OneShot]) -> Table:
     return table
 
 
-def build(out_dir: Path) -> None:
+def build(out_dir: Path, sounds: Literal["one_shots", "drums"] = "one_shots") -> None:
     """Build the set of real one-shots, check it against the committed list, and print how many there are.
 
     Args:
         out_dir: where the sounds and manifest.csv go; sounds that are there already are kept.
+        sounds: which list.
 
     Raises:
         NotFoundError: the Debian packages are missing and cannot be installed.
         UnusableError: sounds differ from the list.
     """
-    install()
-    one_shots = read_list()
+    one_shots = read_list(LISTS[sounds])
+    install({package: path for row in one_shots for package, path in PACKAGES[row.source].items()})
     measured = [
         build_one(one_shot, out_dir) for one_shot in track(one_shots, "one-shots", console=Console(stderr=True))
     ]
     write_manifest(measured, out_dir)
     pairs = list(zip(one_shots, measured, strict=True))
     identical = sum(listed.crc32 == made.crc32 for listed, made in pairs)
-    Console().print(counts(measured), f"{identical} of {len(measured)} are bit-identical to {LIST.name}")
+    Console().print(counts(measured), f"{identical} of {len(measured)} are bit-identical to {LISTS[sounds].name}")
     if different := [listed.name for listed, made in pairs if not agrees(listed, made)]:
         raise UnusableError(
-            f"{len(different)} sounds differ from {LIST.name} (the first: {different[0]}), so figures will not compare "
-            "with published ones: use the packages of Debian 12."
+            f"{len(different)} sounds differ from {LISTS[sounds].name} (the first: {different[0]}), so figures will "
+            "not compare with published ones: use the packages of Debian 12."
         )
 
 

@@ -28,19 +28,27 @@ def load_script():
 
 one_shots = load_script()
 ROWS = one_shots.read_list()
-ONE_OF_EACH_SOURCE = list({row.source: row for row in ROWS}.values())
-packages_installed = all(path.exists() for path in one_shots.PACKAGES.values())
+DRUMS = one_shots.read_list(one_shots.LISTS["drums"])
+ONE_OF_EACH_SOURCE = list({row.source: row for row in [*ROWS, *DRUMS]}.values())
 
 
-def test_list_is_large_and_names_are_unique():
-    assert len(ROWS) >= 200
-    assert len({row.name for row in ROWS}) == len(ROWS)
-    assert len({row.crc32 for row in ROWS}) == len(ROWS)
+@pytest.mark.parametrize(("rows", "least"), [(ROWS, 200), (DRUMS, 100)])
+def test_list_is_large_and_names_are_unique(rows, least):
+    assert len(rows) >= least
+    assert len({row.name for row in rows}) == len(rows)
+    assert len({row.crc32 for row in rows}) == len(rows)
 
 
 def test_sounds_are_audible_and_at_most_four_seconds():
-    assert all(0.05 <= row.seconds <= 4 for row in ROWS)
-    assert all(row.rms > 1e-3 for row in ROWS)
+    assert all(0.05 <= row.seconds <= 4 for row in [*ROWS, *DRUMS])
+    assert all(row.rms > 1e-3 for row in [*ROWS, *DRUMS])
+
+
+def test_drums_are_for_testing_alone_and_there_are_some_of_each_kind():
+    assert {row.split for row in DRUMS} == {"test"}
+    number = Counter(row.family for row in DRUMS)
+    assert set(number) == {"kick", "snare", "tom", "hat", "clap", "cymbal", "percussion"}
+    assert min(number.values()) >= 5
 
 
 def test_splits_share_no_recordings():
@@ -96,9 +104,10 @@ def test_missing_packages_without_apt_are_named(monkeypatch, tmp_path):
         one_shots.install({"sonic-pi-samples": tmp_path / "absent"})
 
 
-@pytest.mark.skipif(not packages_installed, reason="needs the Debian packages that bench/one_shots.py installs")
 @pytest.mark.parametrize("row", ONE_OF_EACH_SOURCE, ids=lambda row: row.source)
 def test_script_makes_the_listed_sound_and_mends_a_damaged_one(row, tmp_path):
+    if not all(path.exists() for path in one_shots.PACKAGES[row.source].values()):
+        pytest.skip("needs the Debian packages that bench/one_shots.py installs")
     assert one_shots.agrees(row, one_shots.build_one(row, tmp_path))
     soundfile.write(row.path(tmp_path), np.zeros(10, dtype=np.int16), one_shots.RATE)
     assert one_shots.agrees(row, one_shots.build_one(row, tmp_path))

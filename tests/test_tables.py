@@ -43,6 +43,13 @@ def test_the_page_about_transfer_is_of_todays_results():
     assert (ROOT / "docs" / "transfer.md").read_text() == tables.transfer()
 
 
+@pytest.mark.skipif(not all(path.is_file() for path in tables.DRUMS), reason="drums have not been matched yet")
+def test_the_page_about_drums_is_of_todays_results():
+    page = (ROOT / "docs" / "drums.md").read_text()
+    assert page == tables.drums()
+    assert all(f"| {family} |" in page for family in ("kick", "snare", "tom", "hat", "clap", "cymbal"))
+
+
 def test_the_page_of_surge_has_the_table_of_todays_results():
     text = (ROOT / "docs" / "surge.md").read_text()
     assert tables.known_of_surge() in text
