@@ -16,11 +16,13 @@ from unsynth.sounds.ids import params_of
 from unsynth.synths.voice_torch import SPEC
 
 FIRST_SOUND = "import torch, unsynth; synth = unsynth.synth('voice'); synth.render(torch.rand(1, len(synth.spec)))"
+FIRST_CANDIDATE = "import os, unsynth; unsynth.match('examples/bd_boom.flac', on_progress=lambda _: os._exit(0))"
 STARTS = {
     "`python -c pass`": ["-c", "pass"],
     "`import torch`": ["-c", "import torch"],
     "`import unsynth`": ["-c", "import unsynth"],
     "`import unsynth` and a first sound": ["-c", FIRST_SOUND],
+    "`unsynth.match` until its first candidates": ["-c", FIRST_CANDIDATE],
     "`unsynth --help`": ["-m", "unsynth", "--help"],
 }
 

@@ -174,20 +174,25 @@ def test_doctor_looks_for_every_extra(capsys, monkeypatch):
 # a process of its own
 
 
-def cpu_seconds(code):
-    """Of the fastest of three processes; what other processes do counts little."""
-    program = (
-        f"{code}\nimport sys, time; assert 'torch' not in sys.modules; print(time.process_time(), file=sys.stderr)"
-    )
+def cpu_seconds(code, tries=3):
+    """Of the fastest of some processes until ``code`` ends or calls ``end``; what other processes do counts little."""
+    program = f"import sys, time\ndef end(*_): print(time.process_time(), file=sys.stderr); sys.exit()\n{code}\nend()"
     command = [sys.executable, "-c", program]
-    tries = (subprocess.run(command, check=True, cwd=ROOT, capture_output=True, text=True) for _ in range(3))
-    return min(float(done.stderr) for done in tries)
+    told = (subprocess.run(command, check=True, cwd=ROOT, capture_output=True, text=True) for _ in range(tries))
+    return min(float(done.stderr.split()[-1]) for done in told)
 
 
 def test_import_and_help_are_there_at_once():
-    nothing = cpu_seconds("pass")
-    assert cpu_seconds("import unsynth") - nothing < 0.3
-    assert cpu_seconds("from unsynth.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass") - nothing < 0.5
+    nothing, without = cpu_seconds("pass"), "assert 'torch' not in sys.modules"
+    assert cpu_seconds(f"import unsynth; {without}") - nothing < 0.3
+    shown = f"from unsynth.cli import main\ntry: main(['--help'])\nexcept SystemExit: {without}"
+    assert cpu_seconds(shown) - nothing < 0.5
+
+
+def test_the_first_candidates_are_there_in_seconds():
+    """2.5 s of computing from nothing, half of it torch's own import; the target is 3, and other machines get twice that."""
+    code = "import unsynth; unsynth.match('examples/bd_boom.flac', on_progress=end)"
+    assert cpu_seconds(code, tries=1) < 6
 
 
 def test_every_command_has_help(capsys):
