@@ -190,7 +190,7 @@ def test_import_and_help_are_there_at_once():
 
 
 def test_the_first_candidates_are_there_in_seconds():
-    """2.5 s of computing from nothing, half of it torch's own import; the target is 3, and other machines get twice that."""
+    """2.5 s of computing from nothing, half of it torch's import; the target is 3; other machines get twice that."""
     code = "import unsynth; unsynth.match('examples/bd_boom.flac', on_progress=end)"
     assert cpu_seconds(code, tries=1) < 6
 
