@@ -3,6 +3,8 @@
 import io
 import os
 import tarfile
+import tracemalloc
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +102,21 @@ def test_missing_and_damaged_shards_are_told(folder, tmp_path):
     shard(folder, "surge-000", 0, 2, rate=48000)
     with pytest.raises(UnreadableError, match="48000"):
         source(folder).take("train", 0, 14)
+
+
+def test_no_room_is_made_for_what_the_directory_of_an_npz_claims(folder):
+    """The same array, of which the directory says that it is packed in 4 GB."""
+    npz = folder / "surge-000.npz"
+    data = bytearray(npz.read_bytes())
+    at = data.index(b"PK\1\2") + 20
+    data[at : at + 4] = (2**32 - 2).to_bytes(4, "little")
+    npz.write_bytes(data)
+    tracemalloc.start()
+    with suppress(UnreadableError):
+        source(folder)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 10 << 20
 
 
 def test_the_core_is_the_sub_spec_of_the_published_set():

@@ -21,7 +21,7 @@ from torch import Tensor
 from unsynth.base import Batch, NotFoundError, Params, PatchError, SoundIds, Synth, UnreadableError
 from unsynth.params import ParamSpec
 from unsynth.sounds import tars
-from unsynth.sounds.arrays import array
+from unsynth.sounds.arrays import File, array
 from unsynth.sounds.source import SPLITS, Source, Split, rounds
 from unsynth.synths import surge
 from unsynth.synths.surge_patch import updated
@@ -119,7 +119,7 @@ def _opened(tar: Path) -> tuple[list[int], list[tuple[Path, tars.Place]], list[s
 
 def _arrays(path: Path) -> tuple[list[str], npt.NDArray[Any], npt.NDArray[Any]]:
     """Names, raw values and gains as they are in the file; ValueError and what zipfile raises where it is damaged."""
-    with ZipFile(path) as file:
+    with File(path) as opened, ZipFile(opened) as file:
         if sum(file.getinfo(f"{name}.npy").file_size for name in ARRAYS) > LARGEST:
             raise ValueError("it unpacks to too much")
         names, raw, gain = (array(file.read(f"{name}.npy")) for name in ARRAYS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import tarfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,23 +15,16 @@ from torch import Tensor
 
 from unsynth.audio import MAX_CHANNELS
 from unsynth.base import Audio, UnreadableError
+from unsynth.sounds.arrays import File
 
 Place = tuple[int, int]  # of a file in a tar: where it begins, and its bytes
 THREADS = 4  # that decode or encode
 
 
-class _File(io.FileIO):
-    """A file that makes room for what it has only, and not for the size that a damaged header tells."""
-
-    def read(self, size: int | None = -1) -> bytes:
-        left = max(0, os.fstat(self.fileno()).st_size - self.tell())
-        return super().read(left if size is None or size < 0 else min(size, left))
-
-
 def places(tar: Path) -> dict[str, Place]:
     """Where each file in a tar is, in their order; UnreadableError where it is damaged."""
     try:
-        with _File(tar) as file, tarfile.open(fileobj=file, mode="r:") as opened:  # "r:": places are those in the file
+        with File(tar) as file, tarfile.open(fileobj=file, mode="r:") as opened:  # "r:": places are those in the file
             files = [member for member in opened if member.isfile()]
         found = {file.name: (file.offset_data, file.size) for file in files}
         if any(file.issparse() for file in files) or not all(_is_within(place, tar) for place in found.values()):
