@@ -8,7 +8,10 @@ import torch
 from safetensors.torch import save_file
 
 from unsynth import checkpoint
+from unsynth.base import Estimator
 from unsynth.errors import NotFoundError, OutputError, PatchError, UnsynthError
+from unsynth.recipe import restored
+from unsynth.synths import known
 
 TENSORS = {
     "weight": torch.randn(3, 4).T,
@@ -106,3 +109,13 @@ def test_an_encoder_is_known_whatever_its_precision_and_the_signs_of_its_zeros()
     mark = checkpoint._mark({"encoder.a": torch.tensor([0.0, 0.5])})
     assert checkpoint._mark({"encoder.a": torch.tensor([-0.0, 0.5]).half()}) == mark
     assert checkpoint._mark({"encoder.a": torch.tensor([0.0, 0.25])}) != mark
+
+
+def test_what_is_shipped_is_small_and_fits_together():
+    """32 MiB in all; an estimator without an encoder of its own was trained on that of the shipped space."""
+    files = sorted(checkpoint.SHIPPED.iterdir())
+    assert {path.suffix for path in files} == {".safetensors"}
+    assert sum(path.stat().st_size for path in files) <= 32 << 20
+    for kind in ("regression", "flow"):
+        for path in checkpoint.SHIPPED.glob(f"*-{kind}.safetensors"):
+            assert isinstance(restored(path, known(path.name.removesuffix(f"-{kind}.safetensors"))), Estimator)
