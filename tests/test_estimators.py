@@ -5,10 +5,11 @@ import torch
 from torch import nn
 from toy import Toy
 
-from unsynth.base import Batch, Budget, Encoder, Problem, Solution, UsageError
+from unsynth.base import Batch, Budget, Encoder, Estimator, Problem, Solution, UsageError
 from unsynth.estimators.flow import Flow, _paired, params_from, states
 from unsynth.estimators.regression import Regression, Told, params_error
 from unsynth.params import Param, ParamSpec
+from unsynth.search.chain import Chain, Later
 from unsynth.search.draw import Draw
 from unsynth.synths import synth
 from unsynth.trainer import train_mode
@@ -89,6 +90,39 @@ def test_a_draw_renders_what_the_estimator_says_and_counts_it():
     found = Draw(model, 8)(problem, Solution(torch.empty(0, 3), torch.empty(0)))
     assert problem.renders == 1  # eight times the same
     assert torch.allclose(found.params[0, :2], torch.tensor([0.3, 0.6]), atol=0.1)
+
+
+class Dice(Estimator):
+    """Draws what its generator says."""
+
+    def loss(self, batch, player):
+        raise NotImplementedError
+
+    def sample(self, audio, n, generator):
+        return torch.rand(n, len(audio), 3, generator=generator)
+
+
+def test_draws_come_in_parts_and_leave_the_budget_that_they_are_told_to_leave():
+    target = Toy().render(torch.tensor([[0.3, 0.6, 0.5]]))
+    nothing = Solution(torch.empty(0, 3), torch.empty(0))
+
+    def found(renders, **options):
+        problem = Problem(Toy(), target, lambda audio: (audio - target).abs().mean(1), Budget(renders=renders))
+        return problem, Draw(Dice(), 40, 3, **options)(problem, nothing)
+
+    whole, parts = found(100), found(100, batch=16)
+    assert (whole[0].renders, parts[0].renders) == (40, 40)
+    assert torch.equal(whole[1].params, parts[1].params)
+    assert found(100, batch=8, until=0.8)[0].renders == 24  # with 20 of 100 gone there is room for no more
+    assert found(100, batch=8, until=1.0)[0].renders == 0
+
+
+def test_a_search_for_later_is_made_when_its_turn_comes():
+    made = []
+    problem = Problem(Toy(), torch.zeros(1, 8), lambda audio: audio.abs().mean(1), Budget(renders=8))
+    later = Later(lambda: made.append(problem.renders) or Draw(Dice(), 4))
+    Chain(Draw(Dice(), 2), later)(problem, Solution(torch.empty(0, 3), torch.empty(0)))
+    assert (made, problem.renders) == ([2], 6)
 
 
 CHOICES = ParamSpec(

@@ -67,13 +67,17 @@ def _retrieve(setting: Setting) -> Search:
 
 
 def _start(setting: Setting) -> Search:
-    """Presets where there are some, each at the best of several notes, then what finds more starts."""
-    from unsynth.search.chain import Chain
+    """Presets where there are some, each at the best of several notes, what finds more starts, and draws of a flow."""
+    from unsynth.checkpoint import installed
+    from unsynth.search.chain import Chain, Later
     from unsynth.search.known import Known
     from unsynth.search.notes import Notes
 
-    more, library = _more(setting), setting.presets()
-    return more if library is None else Chain(Known(library), Notes(), more)
+    library = setting.presets()
+    known = [] if library is None else [Known(library), Notes()]
+    flow = installed(f"{setting.synth.name}-flow").is_file()
+    draws = [Later(lambda: _drawn("flow", batch=16, until=0.8)(setting))] if flow else []
+    return Chain(*known, _more(setting), *draws)
 
 
 def _more(setting: Setting) -> Search:
@@ -105,13 +109,14 @@ def _embedding(setting: Setting, **options: int) -> Search:
     return Embedding(space, index, seed=setting.seed, **options)
 
 
-def _drawn(kind: str) -> Callable[[Setting], Search]:
+def _drawn(kind: str, batch: int = 64, until: float = 0.0) -> Callable[[Setting], Search]:
     def made(setting: Setting) -> Search:
         from unsynth.checkpoint import installed
         from unsynth.recipe import restored
         from unsynth.search.draw import Draw
 
-        return Draw(restored(installed(f"{setting.synth.name}-{kind}"), setting.synth), seed=setting.seed)
+        model = restored(installed(f"{setting.synth.name}-{kind}"), setting.synth)
+        return Draw(model, seed=setting.seed, batch=batch, until=until)
 
     return made
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from unsynth.base import Problem, Search, Solution
 
 
@@ -19,3 +21,17 @@ class Chain(Search):
         for stage in self.stages:
             start = stage(problem, start)
         return start
+
+
+class Later(Search):
+    """A search that is made when its turn comes, so that what it loads delays nothing before.
+
+    Args:
+        make: makes the search.
+    """
+
+    def __init__(self, make: Callable[[], Search]) -> None:
+        self.make = make
+
+    def __call__(self, problem: Problem, start: Solution) -> Solution:
+        return self.make()(problem, start)
