@@ -15,7 +15,7 @@ from unsynth.search import index as ix
 from unsynth.search.embedding import Embedding
 from unsynth.search.jade import Jade
 from unsynth.sounds.ids import params_of, train_ids
-from unsynth.space import JointSpace
+from unsynth.space import JointSpace, once
 from unsynth.synths import synth
 
 
@@ -181,3 +181,19 @@ def test_an_index_by_a_space_finds_its_own_sounds_and_is_refused_to_others(check
     assert torch.equal(ix.Index.load(path, voice, feature).codes, index.codes)
     with pytest.raises(PatchError, match="another feature"):
         ix.Index.load(path, voice)
+
+
+def test_a_model_is_made_once_for_each_state_of_its_file(tmp_path):
+    path, voice = tmp_path / "a", synth("voice")
+    path.write_text("one")
+
+    def load(path, synth):
+        return [path.read_text(), synth]
+
+    first = once(load, path, voice)
+    assert once(load, path, synth("voice")) is first
+    path.write_text("another")
+    assert once(load, path, voice) == ["another", voice]
+    path.unlink()
+    with pytest.raises(FileNotFoundError):
+        once(load, path, voice)

@@ -128,10 +128,19 @@ def parse(options: dict[str, Any], settings: Sequence[str] = ()) -> tuple[Recipe
 
     The objective is made anew, with new weights, each time the recipe's ``objective`` is called.
     """
+    recipe, plain = _parsed(options, settings)
+    return recipe, {"recipe": plain(), "spec": synth_of(recipe.synth).spec.hash, "unsynth": __version__}
+
+
+def _parsed(options: dict[str, Any], settings: Sequence[str]) -> tuple[Recipe, Callable[[], Any]]:
+    """The recipe, and what gives its options with every default written out."""
     parser = _parser()
     with _explained():
         chosen = _chosen(parser, options, settings)
-        plain = yaml.safe_load(parser.dump(chosen, skip_unset=False))
+
+    def plain() -> Any:
+        with _explained():
+            return yaml.safe_load(parser.dump(chosen, skip_unset=False))
 
     def made(part: str) -> Callable[[Any], Any]:
         def make(argument: Any) -> Any:
@@ -140,8 +149,7 @@ def parse(options: dict[str, Any], settings: Sequence[str] = ()) -> tuple[Recipe
 
         return make
 
-    recipe = Recipe(**{**vars(chosen), **{part: made(part) for part in MADE}})
-    return recipe, {"recipe": plain, "spec": synth_of(recipe.synth).spec.hash, "unsynth": __version__}
+    return Recipe(**{**vars(chosen), **{part: made(part) for part in MADE}}), plain
 
 
 def rebuild(facts: dict[str, Any]) -> Recipe:
@@ -158,10 +166,11 @@ def rebuild(facts: dict[str, Any]) -> Recipe:
     if foreign := foreign_of(options):
         raise PatchError(f"The checkpoint asks for {foreign[:60]!a}, which is not part of unsynth; it is not loaded.")
     try:
-        recipe, now = parse(options)
+        recipe, _ = _parsed(options, ())
+        now = synth_of(recipe.synth).spec.hash
     except UsageError as error:
         raise PatchError(f"The checkpoint is of another version of unsynth. {error}") from error
-    if now["spec"] != spec:
+    if now != spec:
         raise PatchError(f"The checkpoint is of another version of the synth {recipe.synth}; train it again.")
     return recipe
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
-from typing import final
+from typing import Any, TypeVar, final
 
 import torch
 from jaxtyping import Float
@@ -13,6 +15,8 @@ from torch import Tensor
 from unsynth import checkpoint
 from unsynth.base import Audio, Params, PatchError, Synth, Vector
 from unsynth.recipe import restored
+
+Model = TypeVar("Model")
 
 
 @final
@@ -50,4 +54,15 @@ class JointSpace:
 
 def best_space(synth: Synth) -> JointSpace:
     """The user's own joint space of a synth, or else the package's; NotFoundError where there is neither."""
-    return JointSpace(checkpoint.installed(f"{synth.name}-space"), synth)
+    return once(JointSpace, checkpoint.installed(f"{synth.name}-space"), synth)
+
+
+def once(make: Callable[[Path, Synth], Model], path: Path, synth: Synth) -> Model:
+    """``make(path, synth)``, or what it gave before where the file is still the same: half a second for each sound."""
+    stat = path.stat() if path.is_file() else None
+    return _made(make, path, synth, stat and (stat.st_mtime_ns, stat.st_size))
+
+
+@lru_cache(maxsize=4)
+def _made(make: Callable[[Path, Synth], Any], path: Path, synth: Synth, stamp: object) -> Any:
+    return make(path, synth)

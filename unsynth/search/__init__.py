@@ -114,8 +114,9 @@ def _drawn(kind: str, batch: int = 64, until: float = 0.0) -> Callable[[Setting]
         from unsynth.checkpoint import installed
         from unsynth.recipe import restored
         from unsynth.search.draw import Draw
+        from unsynth.space import once
 
-        model = restored(installed(f"{setting.synth.name}-{kind}"), setting.synth)
+        model = once(restored, installed(f"{setting.synth.name}-{kind}"), setting.synth)
         return Draw(model, seed=setting.seed, batch=batch, until=until)
 
     return made
