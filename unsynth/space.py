@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar, final
 
@@ -17,6 +16,8 @@ from unsynth.base import Audio, Params, PatchError, Synth, Vector
 from unsynth.recipe import restored
 
 Model = TypeVar("Model")
+MOST = 4  # models that are kept
+_kept: dict[tuple[object, ...], Any] = {}
 
 
 @final
@@ -60,9 +61,10 @@ def best_space(synth: Synth) -> JointSpace:
 def once(make: Callable[[Path, Synth], Model], path: Path, synth: Synth) -> Model:
     """``make(path, synth)``, or what it gave before where the file is still the same: half a second for each sound."""
     stat = path.stat() if path.is_file() else None
-    return _made(make, path, synth, stat and (stat.st_mtime_ns, stat.st_size))
-
-
-@lru_cache(maxsize=4)
-def _made(make: Callable[[Path, Synth], Any], path: Path, synth: Synth, stamp: object) -> Any:
-    return make(path, synth)
+    key = (make, path, synth.name, synth.spec.hash, stat and (stat.st_mtime_ns, stat.st_size))
+    if key not in _kept:
+        model = make(path, synth)
+        while len(_kept) >= MOST:
+            _kept.pop(next(iter(_kept)))
+        _kept[key] = model
+    return _kept[key]
