@@ -82,16 +82,16 @@ def records(folder: Path) -> Target:
     task = batch.Task("drum", "random", Budget(None, 1), 1, 0, "cpu")
     result = {
         "folder": "out/kick", "synth": "drum", "distance": 1.0, "metrics": METRICS, "gain_db": 0.0, "candidates": 1,
-        "seconds": 1.0, "renders": 5, "seed": 0, "interrupted": False,
+        "seconds": 1.0, "renders": 5, "seed": 0, "interrupted": False, "unheard": "",
     }  # fmt: skip
     text = Text(json.dumps({"job": batch._job(sound, task), "result": result}))
     for name in ("kick", "snare"):
         (folder / "out" / name).mkdir(parents=True)
         (folder / "out" / name / batch.RECORD).write_text(text.text)
-    for name in batch.PROMISED:
-        (folder / "out" / "kick" / name).touch()
 
     def give(data: bytes) -> None:
+        for name in (*batch.PROMISED, batch.HEARD):
+            (folder / "out" / "kick" / name).touch()  # one that was refused before took them away
         (folder / "out" / "kick" / batch.RECORD).write_bytes(data)
         for outcome in batch.run({str(sound): None}, folder / "out", task, lambda name, at: None):
             outcome.line()
