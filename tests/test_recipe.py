@@ -1,6 +1,7 @@
 """Recipes: the shipped ones train, misspelt ones say where, and those of checkpoints import nothing foreign."""
 
 import copy
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from test_surge_rendered import shard
 from torch import nn
 
 from unsynth.errors import NotFoundError, PatchError, UsageError
-from unsynth.recipe import build, glorot, parse, read, rebuild, same
+from unsynth.recipe import Recipe, build, glorot, load, parse, read, rebuild, same
 from unsynth.train import fit
 
 FOLDER = Path(__file__).parent.parent / "recipes"
@@ -74,6 +75,12 @@ def test_an_option_that_is_wrong_is_named(setting, named):
         recipe.optimizer(build(recipe).parameters())
     assert named in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Recipe)])
+def test_an_option_that_is_left_empty_is_named(name):
+    with pytest.raises(UsageError, match=rf"leaves {name} empty|required: {name};"):
+        parse({**load(SMALL), name: None})
 
 
 def test_files_that_are_not_recipes(tmp_path):
@@ -150,7 +157,7 @@ def poisoned(path):
 )
 def test_a_checkpoint_that_asks_for_foreign_code_is_refused(path, monkeypatch):
     ours, facts = read(SMALL)[1], poisoned(path)
-    monkeypatch.setattr("unsynth.recipe.parse", lambda options: pytest.fail("it was parsed"))
+    monkeypatch.setattr("unsynth.recipe._parsed", lambda *_: pytest.fail("it was parsed"))
     with pytest.raises(PatchError, match="not part of unsynth"):
         rebuild(facts)
     assert not same(ours, facts)

@@ -281,7 +281,11 @@ def _chosen(parser: ArgumentParser, options: dict[str, Any], settings: Sequence[
     if wrong:
         raise UsageError(f"{_line(wrong[0])[:LONGEST]} is not a setting; write it like steps=1000.")
     chosen = parser.parse_object(options)
-    return parser.parse_args([f"--{setting}" for setting in settings], namespace=chosen) if settings else chosen
+    if settings:
+        chosen = parser.parse_args([f"--{setting}" for setting in settings], namespace=chosen)
+    if empty := [name for name, value in vars(chosen).items() if value is None]:
+        raise UsageError(f"The recipe leaves {empty[0]} empty; give it a value, or leave it out for the default.")
+    return chosen
 
 
 def _parser() -> ArgumentParser:
