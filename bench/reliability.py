@@ -10,6 +10,7 @@ from typing import Any
 from unsynth.scores import markdown
 
 Json = dict[str, Any]
+LEAST = 200  # matches; of fewer no slope can be told
 
 
 def kill(told: Json) -> str:
@@ -40,7 +41,9 @@ def soak(told: Json) -> str:
         "MB, median of the first half after the warm-up": lambda run: f"{run['megabytes_first_half']:.0f}",
         "MB, median of the second half": lambda run: f"{run['megabytes_second_half']:.0f}",
         "MB at most": lambda run: f"{run['megabytes_at_most']:.0f}",
-        "slope after the warm-up, MB in 1,000 matches": lambda run: f"{run['megabytes_per_1000']:+.1f}",
+        "slope after the warm-up, MB in 1,000 matches": lambda run: (
+            f"{run['megabytes_per_1000']:+.1f}" if run["matches"] >= LEAST else "too few matches"
+        ),
         "open files after the warm-up, at the end": lambda run: "{}, {}".format(*run["files"]),
         "threads of Python": lambda run: "{}, {}".format(*run["threads_after"]),
         "processes of the engine": lambda run: "{}, {}".format(*run["processes"]),
