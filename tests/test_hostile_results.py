@@ -99,7 +99,15 @@ RESULT = {
 
 @pytest.mark.parametrize(
     "wrong",
-    [None, {}, {"more": float("nan")}, {"metrics": {"MSS": "x"}}, {"distance": 10**400}, {"folder": 3}],
+    [
+        None,
+        {},
+        {"more": float("nan")},
+        {"metrics": {"MSS": "x"}},
+        {"distance": 10**400},
+        {"folder": 3},
+        {"unheard": "no engine", "distance": [1]},
+    ],
     ids=str,
 )
 def test_records_that_cannot_be_are_matched_again(tmp_path, wrong):

@@ -83,6 +83,12 @@ def test_an_option_that_is_left_empty_is_named(name):
         parse({**load(SMALL), name: None})
 
 
+def test_a_long_name_is_not_said_whole():
+    with pytest.raises(UsageError, match="no synth 'ffff") as error:
+        parse({**load(SMALL), "synth": "f" * 5000})
+    assert len(str(error.value)) < 300
+
+
 def test_files_that_are_not_recipes(tmp_path):
     with pytest.raises(NotFoundError, match=r"no recipe at .*nowhere"):
         read(tmp_path / "nowhere")

@@ -245,7 +245,7 @@ def _is_result(told: Any) -> bool:
         return False
     if not isinstance(told["metrics"], dict):
         return False
-    given = [told[name] for name in NUMBERS if name != "distance" or not told["unheard"]]
+    given = [told[name] for name in NUMBERS if name != "distance" or not told["unheard"] or told[name] is not None]
     numbers = given + [value for value in told["metrics"].values() if value is not None]
     return all(isinstance(told[name], str) for name in TEXTS) and all(
         isinstance(number, int | float) and abs(number) <= sys.float_info.max for number in numbers

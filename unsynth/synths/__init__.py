@@ -83,7 +83,7 @@ def synth(name: str) -> Synth:
 
         return Plugin(path)
     if name not in SYNTHS:
-        raise UsageError(f"There is no synth {name!r}; choose one of: {', '.join(SYNTHS)}, plugin:PATH.vst3.")
+        raise UsageError(f"There is no synth {name[:100]!a}; choose one of: {', '.join(SYNTHS)}, plugin:PATH.vst3.")
     return SYNTHS[name]()
 
 
