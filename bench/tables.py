@@ -111,12 +111,11 @@ def drums() -> str:
     commands = "\n".join(str(header["command"]) for header, _ in loaded)
     rows = [replace(row, arm=f"{header['synth']}: {row.arm}") for header, found in loaded for row in found]
     head = DRUMS_HEAD.format(**{**loaded[0][0], "count": len({row.key for row in rows}), "commands": commands})
-    families = comparison.family_cells([row for row in rows if row.arm.endswith("chain")])
     told = PAIRED.format(first=comparison.first_arm(rows))
     parts = {
         "Means": scores.cells(rows, comparison.interval),
         told: comparison.paired_cells(comparison.paired(rows)),
-        "Mean MSS of each family, the hardest for the drum voice first:": families,
+        "Mean MSS of each family, the hardest for the drum voice first:": comparison.family_cells(rows),
     }
     return "\n\n".join([head, *(f"{title}\n\n{scores.markdown(part)}" for title, part in parts.items())]) + "\n"
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar, final
 
@@ -16,8 +18,6 @@ from unsynth.base import Audio, Params, PatchError, Synth, Vector
 from unsynth.recipe import restored
 
 Model = TypeVar("Model")
-MOST = 4  # models that are kept
-_kept: dict[tuple[object, ...], Any] = {}
 
 
 @final
@@ -61,10 +61,21 @@ def best_space(synth: Synth) -> JointSpace:
 def once(make: Callable[[Path, Synth], Model], path: Path, synth: Synth) -> Model:
     """``make(path, synth)``, or what it gave before where the file is still the same: half a second for each sound."""
     stat = path.stat() if path.is_file() else None
-    key = (make, path, synth.name, synth.spec.hash, stat and (stat.st_mtime_ns, stat.st_size))
-    if key not in _kept:
-        model = make(path, synth)
-        while len(_kept) >= MOST:
-            _kept.pop(next(iter(_kept)))
-        _kept[key] = model
-    return _kept[key]
+    return _made(_State(make, path, synth.name, synth.spec.hash, stat and (stat.st_mtime_ns, stat.st_size), synth))
+
+
+@dataclass(frozen=True)
+class _State:
+    """What decides what a model is; its synth is made anew each time, and is the same by name and parameters."""
+
+    make: Callable[[Path, Synth], Any]
+    path: Path
+    name: str
+    spec: str
+    stamp: tuple[int, int] | None
+    synth: Synth = field(compare=False)
+
+
+@lru_cache(maxsize=4)
+def _made(state: _State) -> Any:
+    return state.make(state.path, state.synth)
