@@ -8,7 +8,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from unsynth.base import Audio, Params, SoundIds, Synth
@@ -17,7 +17,7 @@ from unsynth.synths import drum_modules as m
 
 MODES = 5
 FULLY_LONG = m.SAMPLES / m.RATE
-PART = 4  # sounds made at once, so that what is worked on stays in the cache
+PART = 4  # sounds of about one length, made at once, so that what is worked on stays in the cache
 
 
 def _time(name: str, low: float, high: float) -> Param:
@@ -96,7 +96,7 @@ SPEC = _spec()
 
 
 class Drum(Synth):
-    """A drum voice (2 s at 44.1 kHz); sound ids choose among 32 rows of noise."""
+    """A drum voice (4 s at 44.1 kHz); sound ids choose among 32 rows of noise."""
 
     name = "drum"
     spec = SPEC
@@ -106,38 +106,48 @@ class Drum(Synth):
 
     def render(self, params: Params, noise: SoundIds | None = None) -> Audio:
         rows = torch.zeros(len(params), dtype=torch.int64) if noise is None else noise
-        human = SPEC.to_human(params)
-        parts = zip(human.split(PART), rows.to(params.device).split(PART), strict=True)
-        return torch.cat([_play(part, which) for part, which in parts])
+        human, rows = SPEC.to_human(params), rows.to(params.device)
+        blocks, sounds = _blocks(human.detach()), human.new_zeros(len(human), m.SAMPLES)
+        for part in blocks.argsort().split(PART):
+            most = int(blocks[part].max())
+            sounds[part, : most * m.BLOCK] = _play(human[part], rows[part], most)
+        return sounds
 
 
-def _play(human: Float[Tensor, "batch param"], rows: Tensor) -> Audio:
+def _blocks(human: Float[Tensor, "batch param"]) -> Int64[Tensor, " batch"]:
+    """Blocks after which each sound has ended; never fewer than a click has."""
+    length, release = (human[:, SPEC.index(f"output.{name}")] for name in ("length", "release"))
+    return ((length + release) * (m.RATE / m.BLOCK)).ceil().long().clamp(m.SHORTEST, m.BLOCKS)
+
+
+def _play(human: Float[Tensor, "batch param"], rows: Tensor, blocks: int) -> Audio:
+    """The first ``blocks`` of sounds."""
     value = dict(zip(SPEC.names, human[:, :, None].unbind(1), strict=True))
 
     def of(module: str, *names: str) -> list[Tensor]:
         return [value[f"{module}.{name}"] for name in names]
 
-    total = _body(value)
+    total = _body(value, blocks)
     level, *rest = of("metal", "level", "frequency", "spread", "low_cut", "tilt", "decay", "damping")
-    total = torch.addcmul(total, level, m.metal(*rest))
-    total = torch.addcmul(total, _noise(value, rows), value["noise.level"] * m.NOISE_RMS)
+    total = torch.addcmul(total, level, m.metal(*rest, blocks))
+    total = torch.addcmul(total, _noise(value, rows, blocks), value["noise.level"] * m.NOISE_RMS)
     level, *rest = of("transient", "level", "frequency", "resonance", "decay", "noise")
-    total = torch.addcmul(total, level, m.transient(rows, *rest))
+    total = torch.addcmul(total, level, m.transient(rows, *rest, blocks))
     drive, loud, *rest = of("output", "drive", "level", "length", "release")
     return m.output(total, 10 ** (drive / 20), 10 ** (loud / 20), *rest)
 
 
-def _body(value: dict[str, Tensor]) -> Audio:
+def _body(value: dict[str, Tensor], blocks: int) -> Audio:
     above = range(2, MODES + 1)
     ratio = torch.cat([torch.ones_like(value["body.pitch"]), *(value[f"mode_{k}.ratio"] for k in above)], dim=1)
     level = torch.cat([value["body.level"], *(value[f"mode_{k}.level"] for k in above)], dim=1)
     decay = torch.cat([value["body.decay"], *(value[f"mode_{k}.decay"] for k in above)], dim=1)
     sweep = torch.exp2(value["body.sweep"] / 12) - 1
-    return m.modes(m.hertz(value["body.pitch"]) * ratio, level, decay, sweep, value["body.sweep_time"])
+    return m.modes(m.hertz(value["body.pitch"]) * ratio, level, decay, sweep, value["body.sweep_time"], blocks)
 
 
-def _noise(value: dict[str, Tensor], rows: Tensor) -> Audio:
+def _noise(value: dict[str, Tensor], rows: Tensor, blocks: int) -> Audio:
     spectral = ("low_cut", "high_cut", "slope", "decay", "damping")
     temporal = ("bursts", "burst_time", "attack", "decay", "tail", "tail_decay")
-    envelope = m.bursts(*(value[f"noise.{name}"] for name in temporal))
-    return envelope * m.noise(rows, *(value[f"noise.{name}"] for name in spectral))
+    envelope = m.bursts(*(value[f"noise.{name}"] for name in temporal), blocks)
+    return envelope * m.noise(rows, *(value[f"noise.{name}"] for name in spectral), blocks)

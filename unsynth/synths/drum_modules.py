@@ -1,8 +1,8 @@
 """The parts of the drum voice as pure, differentiable torch functions: modes, metal, noise, transient.
 
-A sound of 88,200 samples is 300 blocks of 294. A decaying partial is ``exp(s t)`` with complex ``s``, and ``exp`` of a
-sum is a product, so its samples are the outer product of its 300 block starts and the 294 first samples; the sum of
-many partials is one matrix product. Sources are named where they are used; the decomposition into modes, filtered noise
+A sound is made of blocks of 294 samples, 600 at most; ``blocks`` says how many, as most drums are short. A decaying
+partial is ``exp(s t)`` with complex ``s``, and ``exp`` of a sum is a product, so its samples are the outer product of its
+block starts and the 294 first samples; the sum of many partials is one matrix product. Sources are named where they are used; the decomposition into modes, filtered noise
 and a transient is that of Shier, Caspe, Robertson, Sandler, Saitis, McPherson, "Differentiable Modelling of Percussive
 Audio with Transient and Spectral Synthesis" (https://arxiv.org/abs/2309.06649), with closed forms instead of networks.
 """
@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 RATE = 44100
-BLOCKS, BLOCK = 300, 294
+BLOCKS, BLOCK = 600, 294
 SAMPLES = BLOCKS * BLOCK
 T60 = math.log(1000.0)  # nepers in 60 dB
 FAINT = -60.0  # nepers; what decays stays there, since numbers too small for float32's normal range are slow
@@ -34,6 +34,7 @@ DAMPED_HZ = 1000.0  # noise is damped alike below
 ROWS, SEED = 32, 808
 CLICK = 4096  # samples of a transient
 CLICK_FFT = 2 * CLICK
+SHORTEST = -(-CLICK_FFT // BLOCK)  # blocks that a click and the longest burst fit into
 IMPULSE = 8.0  # about as loud as a short burst of noise of unit RMS
 MOST_BURSTS = 4
 LONGEST_BURST = 0.03  # s from one to the next
@@ -45,16 +46,19 @@ Sound = Float[Tensor, "batch time"]
 
 
 @cache
-def _times(device: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Seconds of the block starts, of the samples of a block, and of all samples, in float64."""
-    starts, inside = torch.arange(BLOCKS).double() * BLOCK, torch.arange(BLOCK).double()
-    every = (starts[:, None] + inside).flatten()
-    return (starts / RATE).to(device), (inside / RATE).to(device), (every / RATE).to(device)
+def _times(device: str) -> tuple[Tensor, Tensor]:
+    """Seconds of the block starts, and of the samples of a block, in float64."""
+    return (torch.arange(BLOCKS).double() * BLOCK / RATE).to(device), (torch.arange(BLOCK).double() / RATE).to(device)
 
 
-def times(like: Tensor) -> Float[Tensor, " time"]:
+@cache
+def _every(device: str, dtype: torch.dtype) -> Float[Tensor, " time"]:
+    return (torch.arange(SAMPLES).double() / RATE).to(device, dtype)
+
+
+def times(like: Tensor, blocks: int) -> Float[Tensor, " time"]:
     """Seconds since the onset of every sample."""
-    return _times(str(like.device))[2].to(like)
+    return _every(str(like.device), like.dtype)[: blocks * BLOCK]
 
 
 def hertz(midi: Tensor) -> Tensor:
@@ -72,14 +76,16 @@ def falling(nepers: Tensor) -> Tensor:
     return torch.exp(nepers.clamp(min=FAINT))
 
 
-def decay(t60: Value) -> tuple[Float[Tensor, "batch block 1"], Float[Tensor, "batch 1 sample"]]:
+def decay(t60: Value, blocks: int) -> tuple[Float[Tensor, "batch block 1"], Float[Tensor, "batch 1 sample"]]:
     """``exp(-t)`` falling by 60 dB in ``t60`` seconds, as the factors of an outer product."""
-    starts, inside, _ = _times(str(t60.device))
+    starts, inside = _times(str(t60.device))
     rate = -T60 / t60[..., None]
-    return falling(rate.mT * starts.to(t60)[:, None]), falling(rate * inside.to(t60))
+    return falling(rate.mT * starts[:blocks].to(t60)[:, None]), falling(rate * inside.to(t60))
 
 
-def modes(frequency: Values, level: Values, t60: Values, sweep: Value, sweep_t60: Value) -> Sound:
+def modes(
+    frequency: Values, level: Values, t60: Values, sweep: Value, sweep_t60: Value, blocks: int = BLOCKS
+) -> Sound:
     """Sum of decaying sines whose frequencies fall together: ``frequency * (1 + sweep * exp(-t))``.
 
     The membrane's modes share the fall of its tension after the stroke, as the bridged-T resonators of the TR-808 share
@@ -87,24 +93,27 @@ def modes(frequency: Values, level: Values, t60: Values, sweep: Value, sweep_t60
     TR-808 Bass Drum Circuit", DAFx 2014). The phase is the integral in closed form; cycles are counted in float64 per
     block, so that late samples are as exact as early ones.
     """
-    starts, inside, _ = _times(str(frequency.device))
-    fast, slow = decay(sweep_t60)
+    starts, inside = _times(str(frequency.device))
+    fast, slow = decay(sweep_t60, blocks)
     swept = (sweep * sweep_t60 / T60)[..., None] * (1 - fast * slow)
-    base = (frequency[..., None].double() * starts).remainder(1).to(frequency) * 2 * math.pi
+    base = (frequency[..., None].double() * starts[:blocks]).remainder(1).to(frequency) * 2 * math.pi
     step = (frequency[..., None].double() * inside).to(frequency) * 2 * math.pi
     total = torch.zeros_like(swept)
     for k in range(frequency.shape[1]):
         angle = base[:, k, :, None] + step[:, k, None, :]
         angle = torch.addcmul(angle, swept, (2 * math.pi * frequency[:, k])[:, None, None])
-        block, sample = decay(t60[:, k : k + 1])
+        block, sample = decay(t60[:, k : k + 1], blocks)
         gain = (level[:, k] * audible(frequency[:, k]))[:, None, None]
         total = torch.addcmul(total, torch.sin(angle) * sample, block * gain)
     return total.flatten(1)
 
 
-def partials(frequency: Values, level: Values, t60: Values, phase: Float[Tensor, " partial"]) -> Sound:
+def partials(
+    frequency: Values, level: Values, t60: Values, phase: Float[Tensor, " partial"], blocks: int = BLOCKS
+) -> Sound:
     """Sum of any number of decaying sines of fixed frequencies, as one matrix product; ``phase`` in cycles."""
-    starts, inside, _ = _times(str(frequency.device))
+    starts, inside = _times(str(frequency.device))
+    starts = starts[:blocks]
     rate = -T60 / t60[..., None]
     cycles = (frequency[..., None].double() * starts + phase[:, None]).remainder(1).to(frequency) * 2 * math.pi
     step = (frequency[..., None].double() * inside).to(frequency) * 2 * math.pi
@@ -125,7 +134,9 @@ def _square_bank(device: str) -> tuple[Tensor, Tensor, Tensor]:
     return ratio.to(device), harmonic.to(device), phase.to(device)
 
 
-def metal(frequency: Value, spread: Value, low: Value, tilt: Value, t60: Value, damping: Value) -> Sound:
+def metal(
+    frequency: Value, spread: Value, low: Value, tilt: Value, t60: Value, damping: Value, blocks: int = BLOCKS
+) -> Sound:
     """Six inharmonic squares through a high-pass of 24 dB per octave at ``low`` Hz, of unit energy at the onset.
 
     Args:
@@ -135,6 +146,7 @@ def metal(frequency: Value, spread: Value, low: Value, tilt: Value, t60: Value, 
         tilt: exponent of the harmonics' level; a square has -1.
         t60: seconds in which the partials at ``low`` fall by 60 dB.
         damping: exponent of how much faster higher partials fall.
+        blocks: length.
     """
     ratio, harmonic, phase = _square_bank(str(frequency.device))
     hz = frequency * ratio**spread * harmonic
@@ -142,15 +154,14 @@ def metal(frequency: Value, spread: Value, low: Value, tilt: Value, t60: Value, 
     level = torch.exp(tilt * torch.log(harmonic) - F.softplus(-8 * octaves) / 2)
     level = level * audible(hz)
     level = level / (level.square().sum(1, keepdim=True) + 1e-6).sqrt()
-    return partials(hz, level, t60 * torch.exp(-damping * octaves.clamp(min=0)), phase)
+    return partials(hz, level, t60 * torch.exp(-damping * octaves.clamp(min=0)), phase, blocks)
 
 
 @cache
-def _noise_bank(device: str) -> Complex[Tensor, "row frame bin"]:
+def _noise_bank(device: str) -> Float[Tensor, "row frame bin 2"]:
     """Spectra of the frames of the fixed rows of white Gaussian noise; a sound uses row ``id mod 32``."""
     generator = torch.Generator().manual_seed(SEED)
-    size = (ROWS, FRAMES, FRAME // 2 + 1)
-    return torch.randn(*size, dtype=torch.complex64, generator=generator).to(device)
+    return torch.randn(ROWS, FRAMES, FRAME // 2 + 1, 2, generator=generator).div(math.sqrt(2)).to(device)
 
 
 @cache
@@ -158,7 +169,9 @@ def _window(device: str) -> Float[Tensor, " sample"]:
     return torch.sin(math.pi * (torch.arange(FRAME) + 0.5) / FRAME).to(device)
 
 
-def noise(rows: Tensor, low: Value, high: Value, slope: Value, t60: Value, damping: Value) -> Sound:
+def noise(
+    rows: Tensor, low: Value, high: Value, slope: Value, t60: Value, damping: Value, blocks: int = BLOCKS
+) -> Sound:
     """White noise of unit RMS between ``low`` and ``high`` Hz whose highs fall faster, by frames of its spectrum.
 
     Args:
@@ -167,28 +180,33 @@ def noise(rows: Tensor, low: Value, high: Value, slope: Value, t60: Value, dampi
         slope: order of both filters (one is 6 dB per octave), with the magnitude of Butterworth's.
         t60: seconds of the envelope that the noise will get, by which its highs are damped.
         damping: exponent of how much faster what is above 1 kHz falls than that envelope.
+        blocks: length.
     """
+    samples = blocks * BLOCK
+    count = samples // HOP + 2
     bins = torch.arange(FRAME // 2 + 1, device=low.device).to(low).clamp(min=0.5) * RATE / FRAME
     above, below = torch.log(bins / high), torch.log(low / bins)
     gain = torch.exp(-(F.softplus(2 * slope * above) + F.softplus(2 * slope * below)) / 2)
     gain = gain / (gain.square().mean(1, keepdim=True) + 1e-8).sqrt()
     extra = torch.exp(damping * torch.log(bins / DAMPED_HZ).clamp(min=0)) - 1
-    starts = torch.arange(FRAMES, device=low.device).to(low) * HOP / RATE
+    starts = torch.arange(count, device=low.device).to(low) * HOP / RATE
     fall = falling(-(T60 / t60 * extra)[:, None] * starts[:, None])
-    spectra = _noise_bank(str(low.device))[rows % ROWS] * (gain[:, None] * fall)
-    frames = torch.fft.irfft(spectra, FRAME, norm="ortho") * _window(str(low.device))
-    return (frames[:, :-1, HOP:] + frames[:, 1:, :HOP]).flatten(1)[:, :SAMPLES]
+    spectra = _noise_bank(str(low.device))[rows % ROWS, :count] * (gain[:, None] * fall)[..., None]
+    frames = torch.fft.irfft(torch.view_as_complex(spectra), FRAME, norm="ortho") * _window(str(low.device))
+    return (frames[:, :-1, HOP:] + frames[:, 1:, :HOP]).flatten(1)[:, :samples]
 
 
-def bursts(count: Value, spacing: Value, attack: Value, t60: Value, tail: Value, tail_t60: Value) -> Sound:
+def bursts(
+    count: Value, spacing: Value, attack: Value, t60: Value, tail: Value, tail_t60: Value, blocks: int = BLOCKS
+) -> Sound:
     """Envelope of ``count`` short bursts (a part of one is a softer one), then an attack and a decay in two stages.
 
     Source of the bursts: the clap of the TR-909, a sawtooth before the reverberation (Roland TR-909 service notes).
     """
-    seconds = times(count)
+    seconds = times(count, blocks)
     first = count * spacing
     main = torch.addcmul(-first / attack, seconds, 1 / attack).clamp(0, 1)
-    (fast, fast_in), (slow, slow_in) = decay(t60), decay(tail_t60)
+    (fast, fast_in), (slow, slow_in) = decay(t60, blocks), decay(tail_t60, blocks)
     weighted = torch.cat([(1 - tail)[..., None] * fast, tail[..., None] * slow], dim=2)
     stages = (weighted @ torch.cat([fast_in, slow_in], dim=1)).flatten(1)
     early = seconds[: round(MOST_BURSTS * LONGEST_BURST * RATE)]
@@ -196,7 +214,7 @@ def bursts(count: Value, spacing: Value, attack: Value, t60: Value, tail: Value,
     since = early - torch.arange(MOST_BURSTS, device=count.device)[:, None] * spacing[..., None]
     each = torch.where(since >= 0, falling(-since.clamp(min=0) / (BURST_DECAY * spacing[..., None])), 0)
     clapped = (weights[..., None] * each).sum(1)
-    return main * stages + F.pad(clapped, (0, SAMPLES - len(early)))
+    return main * stages + F.pad(clapped, (0, len(seconds) - len(early)))
 
 
 def band_pass(frequency: Value, q: Value, bins: int) -> Complex[Tensor, "batch bin"]:
@@ -211,14 +229,16 @@ def band_pass(frequency: Value, q: Value, bins: int) -> Complex[Tensor, "batch b
     return F.pad(response, (0, 1))
 
 
-def transient(rows: Tensor, frequency: Value, q: Value, t60: Value, noisy: Value) -> Sound:
+def transient(
+    rows: Tensor, frequency: Value, q: Value, t60: Value, noisy: Value, blocks: int = BLOCKS
+) -> Sound:
     """A click: an impulse and a falling burst of noise (``noisy`` of it) through a band-pass; causal."""
-    seconds = times(frequency)[:CLICK]
+    seconds = times(frequency, BLOCKS)[:CLICK]
     white = _click_bank(str(frequency.device))[rows % ROWS]
     burst = white * falling(-T60 / t60 * seconds) * noisy
     impulse = F.pad(1 - noisy, (0, CLICK - 1)) * IMPULSE
     spectrum = torch.fft.rfft(burst + impulse, CLICK_FFT) * band_pass(frequency, q, CLICK_FFT // 2 + 1)
-    return F.pad(torch.fft.irfft(spectrum, CLICK_FFT), (0, SAMPLES - CLICK_FFT))
+    return F.pad(torch.fft.irfft(spectrum, CLICK_FFT), (0, blocks * BLOCK - CLICK_FFT))
 
 
 @cache
@@ -229,7 +249,7 @@ def _click_bank(device: str) -> Float[Tensor, "row sample"]:
 def output(total: Sound, drive: Value, level: Value, length: Value, release: Value) -> Sound:
     """Saturated as a long-tailed pair does (tanh of ``drive`` times the sound), faded out over ``release`` seconds
     from ``length`` on, and turned down where the peak is above 1."""
-    fade = torch.addcmul(1 + length / release, times(total), -1 / release).clamp(0, 1)
+    fade = torch.addcmul(1 + length / release, times(total, total.shape[1] // BLOCK), -1 / release).clamp(0, 1)
     loud = torch.tanh(total * drive) * fade
     gain = level / torch.tanh(drive)
     peak = torch.maximum(loud.amax(1, keepdim=True), -loud.amin(1, keepdim=True))

@@ -66,9 +66,9 @@ MIDDLES: dict[str, tuple[Middle, ...]] = {
     "cymbal": (
         {"metal.level": 0.2, "metal.decay": 2, "metal.low_cut": 3000, "metal.damping": 0.5, "noise.level": 0.4}
         | {"noise.low_cut": 2000, "noise.high_cut": 16000, "noise.decay": 2, "noise.damping": 0.2}
-        | {"noise.attack": 0.003, "transient.level": 0.2, "output.length": 2},
+        | {"noise.attack": 0.003, "transient.level": 0.2, "output.length": 3},
         {"metal.level": 0.5, "metal.frequency": 800, "metal.decay": 1, "metal.low_cut": 1000, "metal.damping": 0.3}
-        | {"noise.level": 0.1, "noise.low_cut": 3000, "transient.level": 0.2, "output.length": 2},
+        | {"noise.level": 0.1, "noise.low_cut": 3000, "transient.level": 0.2, "output.length": 3},
     ),
 }  # fmt: skip
 FAMILIES = tuple(MIDDLES)
