@@ -18,6 +18,8 @@ from commands import EXAMPLE, FAST, RATE, ROOT, is_one_sentence, matched, one_th
 
 from unsynth import audio, cli
 from unsynth.errors import UnsynthError
+from unsynth.search.embedding import feature_of
+from unsynth.search.index import best_index
 from unsynth.synths import synth
 
 
@@ -154,11 +156,13 @@ def test_doctor_says_what_is_in_use_and_mends_what_is_missing(capsys, monkeypatc
 
 def test_doctor_sees_weights_that_are_damaged(capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("UNSYNTH_DATA", str(tmp_path))
-    own = tmp_path / "voice-index.safetensors"
-    own.write_bytes(b"half a file")
-    code, facts, missing, _ = doctor(capsys)
-    assert (code, facts["index"]) == (12, str(own))
-    assert missing["index"]["fix"] == f"rm '{own}'"
+    name = Path(doctor(capsys)[1]["index"]).name
+    for what, file in (("index", name), ("space", "voice-space.safetensors")):
+        own = tmp_path / file
+        own.write_bytes(b"half a file")
+        code, facts, missing, _ = doctor(capsys)
+        assert (code, facts[what]) == (12, str(own))
+        assert missing[what]["fix"] == f"rm '{own}'"
 
 
 def test_doctor_looks_for_every_extra(capsys, monkeypatch):
@@ -246,7 +250,9 @@ def test_index_command_builds_where_searches_look(capsys, tmp_path, monkeypatch)
     monkeypatch.setattr("unsynth.search.index.FITTED_ON", 128)
     code, out, _ = run(capsys, "index", "build", "--count", "64")
     assert code == 0
-    assert Path(out.strip()) == tmp_path / "data" / "voice-index.safetensors"
+    voice = synth("voice")
+    assert Path(out.strip()) == tmp_path / "data" / f"voice-{feature_of(voice).name}.safetensors"
+    assert len(best_index(voice, feature_of(voice)).codes) == 64
     assert matched(capsys, EXAMPLE, "--out", tmp_path / "out", *FAST)[0] == 0
     for argv in (["index"], ["index", "drop"], ["index", "build", "--count", "0"]):
         assert run(capsys, *argv)[0] == 2

@@ -8,6 +8,7 @@ import torch
 from unsynth.base import NotFoundError, PatchError
 from unsynth.checkpoint import SHIPPED
 from unsynth.search import index as ix
+from unsynth.search.embedding import feature_of
 from unsynth.sounds.ids import is_train, params_of, train_ids
 from unsynth.synths import synth
 
@@ -73,9 +74,8 @@ def test_what_is_not_an_index_is_refused(small, tmp_path, damage):
 
 
 def test_the_shipped_index_keeps_its_promises():
-    path = SHIPPED / "voice-index.safetensors"
-    assert path.stat().st_size <= 8 << 20
-    index = ix.Index.load(path, VOICE)
+    assert (SHIPPED / f"voice-{feature_of(VOICE).name}.safetensors").stat().st_size <= 8 << 20
+    index = ix.best_index(VOICE, feature_of(VOICE))
     assert len(index.codes) >= 100_000
     target = torch.tensor([123])
     near = index.nearest(VOICE.render(params_of(target, VOICE.spec), target), 64)

@@ -17,7 +17,8 @@ from unsynth.base import UnsynthError, UsageError
 from unsynth.checkpoint import SHIPPED, installed
 from unsynth.native import instruction_sets, threads
 from unsynth.presets.dexed import banks
-from unsynth.search.index import best_index
+from unsynth.search.embedding import feature_of
+from unsynth.search.index import best_index, name_of
 from unsynth.space import best_space
 from unsynth.synths import ENGINES, surge_engine
 from unsynth.synths.voice import Voice, available
@@ -28,11 +29,11 @@ NEEDED = {  # what every installation should have: (what it means that it has no
         "pip install --force-reinstall --no-deps .",
     ),
     "mp3": ("This libsndfile reads no mp3; run", "pip install --upgrade soundfile"),
-    "index": ("There is no index of sounds, so searches start from random ones; run", "unsynth index build"),
     "space": (
         "There is no joint space, so sounds cannot be searched by embedding; run",
         "unsynth pretrain recipes/voice-small.yaml",
     ),
+    "index": ("There is no index of sounds, so searches start from random ones; run", "unsynth index build"),
 }
 EXTRAS = {  # extra: (a package that it brings, what does not work without)
     "dexed": ("dexed-py", "The synth dexed has no engine"),
@@ -52,7 +53,7 @@ Json = dict[str, Any]
 def examine() -> Json:
     """What there is, and under ``missing`` what to do about what there is not."""
     backends, formats, surge = available(), sorted(soundfile.available_formats()), _surge()
-    weights = {what: installed(f"voice-{what}") for what in ("index", "space")}
+    weights = {"index": _index(), "space": installed("voice-space")}
     files = {what: str(path) if path.is_file() else None for what, path in weights.items()}
     played = {name: engine() for name, engine in ENGINES.items()}
     extras = {extra: _version(package) if played.get(extra, True) else None for extra, (package, _) in EXTRAS.items()}
@@ -115,10 +116,17 @@ def _optional(extra: str, why: str) -> Json:
     return _lack(extra, f"{why}; run", f"pip install 'unsynth[{extra}]'", False)
 
 
+def _index() -> Path:
+    """Where the Voice's index is; one by summaries where the joint space is damaged, which is told anyway."""
+    with suppress(UnsynthError):
+        return installed(name_of(Voice(), feature_of(Voice())))
+    return installed(name_of(Voice()))
+
+
 def _damaged(files: Json) -> dict[str, str]:
     """Of the weights that are there, those that no search could use, with the reason."""
     found = {}
-    for what, load in (("index", best_index), ("space", best_space)):
+    for what, load in (("index", lambda voice: best_index(voice, feature_of(voice))), ("space", best_space)):
         try:
             if files[what]:
                 load(Voice())

@@ -17,7 +17,7 @@ OCTAVE_OF_0 = -1  # MIDI note 0 is C-1, 60 is C4
 
 
 def build_index(
-    *, synth: str = "voice", by: str = "summary", count: int = 1_000_000, workers: int = 1, ray: str = "", out: str = ""
+    *, synth: str = "voice", by: str = "", count: int = 1_000_000, workers: int = 1, ray: str = "", out: str = ""
 ) -> None:
     """Build an index of sounds of a synth for searches to start from.
 
@@ -27,7 +27,8 @@ def build_index(
 
     Args:
         synth: whose sounds to index.
-        by: what sounds are compared by: summary (of their spectrum), or space (their points in the joint space).
+        by: what sounds are compared by: space (their points in the joint space), which is what searches use where the
+            synth has one, or summary (of their spectrum).
         count: how many sounds; an entry takes 64 bytes.
         workers: processes on this machine that share the sounds, each with its part of the cores.
         ray: spread the sounds over a Ray cluster instead: auto, or its HOST:PORT (docs/scaling.md).
@@ -36,17 +37,14 @@ def build_index(
     from unsynth import crew
     from unsynth.checkpoint import own
     from unsynth.commands.display import Display
-    from unsynth.search.embedding import feature
-    from unsynth.search.index import SUMMARY, build, name_of
-    from unsynth.space import best_space
+    from unsynth.search.embedding import feature_of
+    from unsynth.search.index import build, name_of
     from unsynth.synths import synth as synth_of
 
-    if by not in ("summary", "space"):
-        raise UsageError(f"Sounds cannot be indexed by {by}; say --by summary or --by space.")
     if not 0 < count <= LARGEST_INDEX:
         raise UsageError(f"An index of {count} sounds cannot be made; give a --count from 1 to {LARGEST_INDEX:,}.")
     who, instrument = crew.of(workers, ray), synth_of(synth)
-    kind = SUMMARY if by == "summary" else feature(best_space(instrument))
+    kind = feature_of(instrument, by)
     path = Path(out) if out else own(name_of(instrument, kind))
     with Display() as display:
 

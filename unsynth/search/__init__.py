@@ -60,10 +60,11 @@ def _evolve(setting: Setting) -> Search:
 
 
 def _retrieve(setting: Setting) -> Search:
+    from unsynth.search.embedding import feature_of
     from unsynth.search.index import best_index
     from unsynth.search.retrieve import Retrieve
 
-    return Retrieve(best_index(setting.synth))
+    return Retrieve(best_index(setting.synth, feature_of(setting.synth)))
 
 
 def _start(setting: Setting) -> Search:
@@ -106,7 +107,7 @@ def _embedding(setting: Setting, **options: int) -> Search:
     synth, space = setting.synth, best_space(setting.synth)
     indexed = installed(name_of(synth, feature(space))).is_file()
     index = best_index(synth, feature(space)) if indexed else None
-    return Embedding(space, index, seed=setting.seed, **options)
+    return Embedding(space, index, setting.prior, seed=setting.seed, **options)
 
 
 def _drawn(kind: str, batch: int = 64, until: float = 0.0) -> Callable[[Setting], Search]:

@@ -6,16 +6,36 @@ from collections.abc import Callable
 
 import torch
 
-from unsynth.base import Params, Problem, Search, Solution
-from unsynth.search.index import Feature, Index
+from unsynth.base import Params, Problem, Search, Solution, Synth, UsageError
+from unsynth.checkpoint import installed
+from unsynth.presets import Prior
+from unsynth.search.index import SUMMARY, Feature, Index
 from unsynth.search.jade import Jade
+from unsynth.search.sample import draws
 from unsynth.sounds.ids import params_of
-from unsynth.space import JointSpace
+from unsynth.space import JointSpace, best_space
 
 
 def feature(space: JointSpace) -> Feature:
     """Sounds compared by their points in a joint space."""
     return Feature(space.name, space.sounds)
+
+
+def feature_of(synth: Synth, by: str = "") -> Feature:
+    """What an index of a synth compares.
+
+    Args:
+        synth: whose sounds.
+        by: ``space`` for points in its joint space, ``summary``, or nothing for the space where it has one.
+
+    Raises:
+        UsageError: there is no such feature.
+        NotFoundError: the synth has no joint space.
+    """
+    if by not in ("space", "summary", ""):
+        raise UsageError(f"Sounds cannot be indexed by {by}; say --by space or --by summary.")
+    spaced = by == "space" or (not by and installed(f"{synth.name}-space").is_file())
+    return feature(best_space(synth)) if spaced else SUMMARY
 
 
 class Embedding(Search):
@@ -24,6 +44,7 @@ class Embedding(Search):
     Args:
         space: the joint space.
         index: sounds to start from, indexed by their points in this space; random parameters where None.
+        prior: what those are drawn from; the synth's own prior, or uniform, where None.
         drawn: how many random parameters, of which the nearest are the start.
         population: members of the evolution, at least ``rendered``.
         generations: of the evolution.
@@ -41,6 +62,7 @@ class Embedding(Search):
         self,
         space: JointSpace,
         index: Index | None = None,
+        prior: Prior | None = None,
         drawn: int = 4096,
         population: int = 64,
         generations: int = 32,
@@ -52,7 +74,7 @@ class Embedding(Search):
         until: float = 0.5,
         seed: int = 0,
     ) -> None:
-        self.space, self.index, self.drawn = space, index, drawn
+        self.space, self.index, self.prior, self.drawn = space, index, prior, drawn
         self.population, self.generations = max(population, rendered), generations
         self.polished, self.steps, self.lr = polished, steps, lr
         self.rendered, self.until, self.seed = rendered, until, seed
@@ -88,7 +110,7 @@ class Embedding(Search):
 
     def _starts(self, problem: Problem, generator: torch.Generator) -> Params:
         if self.index is None:
-            return torch.rand(self.drawn, len(problem.synth.spec), generator=generator)
+            return (self.prior or draws(problem.synth))(self.drawn, generator)
         return params_of(self.index.nearest(problem.target, self.population), problem.synth.spec)
 
     def _descend(self, point: torch.Tensor, params: Params, more: Callable[[], bool]) -> Params:

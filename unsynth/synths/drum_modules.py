@@ -1,10 +1,11 @@
 """The parts of the drum voice as pure, differentiable torch functions: modes, metal, noise, transient.
 
 A sound is made of blocks of 294 samples, 600 at most; ``blocks`` says how many, as most drums are short. A decaying
-partial is ``exp(s t)`` with complex ``s``, and ``exp`` of a sum is a product, so its samples are the outer product of its
-block starts and the 294 first samples; the sum of many partials is one matrix product. Sources are named where they are used; the decomposition into modes, filtered noise
-and a transient is that of Shier, Caspe, Robertson, Sandler, Saitis, McPherson, "Differentiable Modelling of Percussive
-Audio with Transient and Spectral Synthesis" (https://arxiv.org/abs/2309.06649), with closed forms instead of networks.
+partial is ``exp(s t)`` with complex ``s``, and ``exp`` of a sum is a product, so its samples are the outer product of
+its block starts and the 294 first samples; the sum of many partials is one matrix product. Sources are named where they
+are used; the decomposition into modes, filtered noise and a transient is that of Shier, Caspe, Robertson, Sandler,
+Saitis, McPherson, "Differentiable Modelling of Percussive Audio with Transient and Spectral Synthesis"
+(https://arxiv.org/abs/2309.06649), with closed forms instead of networks.
 """
 
 from __future__ import annotations
@@ -83,9 +84,7 @@ def decay(t60: Value, blocks: int) -> tuple[Float[Tensor, "batch block 1"], Floa
     return falling(rate.mT * starts[:blocks].to(t60)[:, None]), falling(rate * inside.to(t60))
 
 
-def modes(
-    frequency: Values, level: Values, t60: Values, sweep: Value, sweep_t60: Value, blocks: int = BLOCKS
-) -> Sound:
+def modes(frequency: Values, level: Values, t60: Values, sweep: Value, sweep_t60: Value, blocks: int = BLOCKS) -> Sound:
     """Sum of decaying sines whose frequencies fall together: ``frequency * (1 + sweep * exp(-t))``.
 
     The membrane's modes share the fall of its tension after the stroke, as the bridged-T resonators of the TR-808 share
@@ -229,9 +228,7 @@ def band_pass(frequency: Value, q: Value, bins: int) -> Complex[Tensor, "batch b
     return F.pad(response, (0, 1))
 
 
-def transient(
-    rows: Tensor, frequency: Value, q: Value, t60: Value, noisy: Value, blocks: int = BLOCKS
-) -> Sound:
+def transient(rows: Tensor, frequency: Value, q: Value, t60: Value, noisy: Value, blocks: int = BLOCKS) -> Sound:
     """A click: an impulse and a falling burst of noise (``noisy`` of it) through a band-pass; causal."""
     seconds = times(frequency, BLOCKS)[:CLICK]
     white = _click_bank(str(frequency.device))[rows % ROWS]
