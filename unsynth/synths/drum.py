@@ -129,10 +129,10 @@ def _play(human: Float[Tensor, "batch param"], rows: Tensor, blocks: int) -> Aud
 
     total = _body(value, blocks)
     level, *rest = of("metal", "level", "frequency", "spread", "low_cut", "tilt", "decay", "damping")
-    total = torch.addcmul(total, level, m.metal(*rest, blocks))
+    total = torch.addcmul(total, level, m.metal(*rest, blocks=blocks))
     total = torch.addcmul(total, _noise(value, rows, blocks), value["noise.level"] * m.NOISE_RMS)
     level, *rest = of("transient", "level", "frequency", "resonance", "decay", "noise")
-    total = torch.addcmul(total, level, m.transient(rows, *rest, blocks))
+    total = torch.addcmul(total, level, m.transient(rows, *rest, blocks=blocks))
     drive, loud, *rest = of("output", "drive", "level", "length", "release")
     return m.output(total, 10 ** (drive / 20), 10 ** (loud / 20), *rest)
 
@@ -149,5 +149,5 @@ def _body(value: dict[str, Tensor], blocks: int) -> Audio:
 def _noise(value: dict[str, Tensor], rows: Tensor, blocks: int) -> Audio:
     spectral = ("low_cut", "high_cut", "slope", "decay", "damping")
     temporal = ("bursts", "burst_time", "attack", "decay", "tail", "tail_decay")
-    envelope = m.bursts(*(value[f"noise.{name}"] for name in temporal), blocks)
-    return envelope * m.noise(rows, *(value[f"noise.{name}"] for name in spectral), blocks)
+    envelope = m.bursts(*(value[f"noise.{name}"] for name in temporal), blocks=blocks)
+    return envelope * m.noise(rows, *(value[f"noise.{name}"] for name in spectral), blocks=blocks)

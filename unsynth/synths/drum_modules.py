@@ -118,9 +118,9 @@ def partials(
     step = (frequency[..., None].double() * inside).to(frequency) * 2 * math.pi
     left = falling(rate * starts.to(rate)) * (level * audible(frequency))[..., None]
     right = falling(rate * inside.to(rate))
-    blocks = torch.cat([left * torch.sin(cycles), left * torch.cos(cycles)], dim=1)
-    samples = torch.cat([right * torch.cos(step), right * torch.sin(step)], dim=1)
-    return (blocks.mT @ samples).flatten(1)
+    outer = torch.cat([left * torch.sin(cycles), left * torch.cos(cycles)], dim=1)
+    inner = torch.cat([right * torch.cos(step), right * torch.sin(step)], dim=1)
+    return (outer.mT @ inner).flatten(1)
 
 
 @cache
