@@ -50,6 +50,12 @@ def _drum_prior() -> Prior:
     return draw
 
 
+def _voice_drums() -> Prior:
+    from unsynth.synths.voice_drums import draw
+
+    return draw
+
+
 def _vital(title: str, stems: list[str], params: Params) -> dict[str, bytes]:
     from unsynth.presets.vital import export
 
@@ -87,8 +93,8 @@ PRIORS: dict[str, Callable[[], Prior]] = {
 }
 """Random patches that are worth a render, for synths whose uniform ones are not."""
 
-INVENTED: dict[str, Callable[[], Prior]] = {**PRIORS, "dexed": _dexed_invented}
-"""Those that need no files of the user's: the same on every machine."""
+INVENTED: dict[str, Callable[[], Prior]] = {**PRIORS, "dexed": _dexed_invented, "voice": _voice_drums}
+"""Those that need no files of the user's, the same on every machine; the Voice's are drums."""
 
 NOTES: dict[str, Note] = {"dexed": ("note.pitch", "note.velocity", "note.length"), "surge": PLAYED, "vital": PLAYED}
 """Of synths with preset files: which parameters are the note, which is no part of a preset."""
