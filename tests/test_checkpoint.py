@@ -11,6 +11,7 @@ from unsynth import checkpoint
 from unsynth.base import Estimator
 from unsynth.errors import NotFoundError, OutputError, PatchError, UnsynthError
 from unsynth.recipe import restored
+from unsynth.space import JointSpace
 from unsynth.synths import known
 
 TENSORS = {
@@ -119,3 +120,5 @@ def test_what_is_shipped_is_small_and_fits_together():
     for kind in ("regression", "flow"):
         for path in checkpoint.SHIPPED.glob(f"*-{kind}.safetensors"):
             assert isinstance(restored(path, known(path.name.removesuffix(f"-{kind}.safetensors"))), Estimator)
+    for path in checkpoint.SHIPPED.glob("*-space.safetensors"):
+        JointSpace(path, known(path.name.removesuffix("-space.safetensors")))

@@ -10,9 +10,11 @@ import torch
 from commands import EXAMPLE, one_thread, run  # noqa: F401
 
 from unsynth.search.sample import draws
+from unsynth.sounds.live import Live
 from unsynth.synths import drum_modules as m, synth
 from unsynth.synths.drum import SPEC
 from unsynth.synths.drum_prior import FAMILIES, NEUTRAL, of_family
+from unsynth.synths.voice_drums import NEBULA, draw
 
 RATE = m.RATE
 TIME = np.arange(m.SAMPLES) / RATE
@@ -224,6 +226,39 @@ def test_searches_draw_from_the_prior():
     assert ((params >= 0) & (params <= 1)).all()
     assert torch.equal(params, draws(DRUM)(64, generator()))
     assert params.std(0).mean() < 0.25 < random_params(64).std(0).mean()
+
+
+def test_short_sounds_are_whole():
+    """What is left out of the computation of a short sound would have been silence."""
+    long = patch(body={"level": 0.5, "decay": 6}, noise={"level": 0.3}, output={"length": 4, "release": 1})
+    short = patch(body={"level": 0.5, "decay": 6}, noise={"level": 0.3}, output={"length": 0.3, "release": 0.1})
+    together = DRUM.render(torch.cat([long, short, long]))
+    sound = together[1]
+    assert sound[: round(0.39 * RATE)].abs().amax() > 0.01
+    assert sound[round(0.4 * RATE) + 1 :].abs().amax() == 0
+    held = round(0.3 * RATE)
+    torch.testing.assert_close(sound[:held], together[0, :held], atol=1e-5, rtol=0)
+    torch.testing.assert_close(together[0], together[2], atol=1e-5, rtol=0)
+
+
+def lasting(sounds):
+    """Seconds after which a thousandth of the energy is left."""
+    rest = sounds.square().flip(1).cumsum(1).flip(1)
+    return (rest > 1e-3 * rest[:, :1]).sum(1) / RATE
+
+
+def test_the_voices_own_drums_are_shorter_than_its_other_sounds():
+    voice = synth("voice")
+    drums, others = draw(64, generator()), torch.rand(64, len(voice.spec), generator=generator())
+    assert ((drums >= 0) & (drums <= 1)).all()
+    assert 2 * lasting(voice.render(drums)).median() < lasting(voice.render(others)).median()
+    curves = {p.name: (p.curve, p.symmetric) for p in NEBULA.params}  # some of torchsynth's nebulae/voice/drum.json
+    assert curves["keyboard.midi_f0"] == (0.5, True)
+    assert curves["mod_matrix.adsr_2->vco_1_amp"] == (2, False)
+    assert curves["mod_matrix.adsr_2->noise_amp"] == (1, False)
+    assert curves["lfo_1_amp_adsr.attack"] == (0.5, False)
+    source = Live(voice, "invented")
+    assert not torch.equal(source.params("train", torch.arange(4)), Live(voice).params("train", torch.arange(4)))
 
 
 def test_match_writes_a_patch_that_plays_what_was_heard(tmp_path, capsys):
