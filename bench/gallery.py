@@ -64,7 +64,7 @@ These commands made them; `python bench/gallery.py` runs them and writes this pa
 ```
 """
 MEASURED = """{processor}, {cores} threads, torch {torch}, unsynth {version}, {date}, on a machine that was busy with
-other work. The Voice began in its joint space (`{space}`), the DX7 near the voices
+other work. The Voice (`{space}`) and the drum began in their joint spaces, the DX7 near the voices
 of the banks of {banks}."""
 
 
