@@ -1,8 +1,8 @@
 """Random drums of the Voice: the same knobs, drawn along other curves.
 
-The curves are facts of torchsynth's second nebula, ``drum`` (torchsynth 1.0.2, nebulae/voice/drum.json, Apache-2.0); the
-nebula of the Voice's sound ids, ``default``, has those of its ParamSpec. Short notes, envelopes that fall at once, little
-of the oscillators' modulation by LFOs, hardly any of the second oscillator.
+The curves are facts of torchsynth's second nebula, ``drum`` (torchsynth 1.0.2, nebulae/voice/drum.json, Apache-2.0);
+the nebula of the Voice's sound ids, ``default``, has those of its ParamSpec. Short notes, envelopes that fall at once,
+little of the oscillators' modulation by LFOs, hardly any of the second oscillator.
 """
 
 from __future__ import annotations
