@@ -20,7 +20,7 @@ TABLES = {  # results file: what it shows
     "voice-held-out.jsonl": "Held-out sounds of the Voice, found again",
     "dexed-held-out.jsonl": "Held-out DX7 voices at random notes, matched with Dexed by searches that know other banks",
     "voice-one-shots.jsonl": "Real one-shots (instruments and drums, test split), matched with the Voice",
-    "dexed-one-shots.jsonl": "The same kind of one-shots, matched with Dexed, near 1,232 voices of 30 banks",
+    "dexed-one-shots.jsonl": "The same one-shots, matched with Dexed by searches that know 1,232 voices of 30 banks",
 }
 PAIRED = """Paired with {first}: its mean difference on the targets that both have (95 % bootstrap interval, bold where
 that excludes zero), and the share of targets that {first} wins."""
