@@ -10,6 +10,7 @@ from toy import Toy
 
 from unsynth import checkpoint
 from unsynth.base import Budget, PatchError, Problem, Solution
+from unsynth.presets import PRIORS
 from unsynth.recipe import build, read
 from unsynth.search import index as ix
 from unsynth.search.embedding import Embedding
@@ -101,6 +102,17 @@ def test_evolution_and_descent_each_come_nearer(problem):
     drawn = nearest(generations=0, steps=0)
     assert nearest(generations=16, steps=0) < drawn / 4
     assert nearest(generations=0, steps=60) < drawn / 4
+
+
+def test_a_search_without_an_index_starts_from_the_prior(problem, monkeypatch):
+    def still(count, generator):
+        return torch.cat([torch.rand(count, 2, generator=generator), torch.full((count, 1), 0.25)], dim=1)
+
+    drawn = {"generations": 0, "steps": 0}
+    assert (Embedding(ExactSpace(), prior=still, **drawn).nearest(problem)[:, 2] == 0.25).all()
+    assert (Embedding(ExactSpace(), **drawn).nearest(problem)[:, 2] != 0.25).all()
+    monkeypatch.setitem(PRIORS, problem.synth.name, lambda: still)
+    assert (Embedding(ExactSpace(), **drawn).nearest(problem)[:, 2] == 0.25).all()
 
 
 def test_the_search_is_never_worse_than_its_start(problem):
