@@ -6,7 +6,8 @@ import pytest
 import torch
 from toy import Toy
 
-from unsynth.base import Budget, Problem, Solution, UsageError
+from unsynth import checkpoint
+from unsynth.base import Budget, NotFoundError, PatchError, Problem, Solution, UsageError
 from unsynth.search import METHODS, method
 from unsynth.search.chain import Chain
 from unsynth.search.diverse import Alternatives, diverse
@@ -204,6 +205,25 @@ def test_budgets_of_nothing_are_refused(bad):
 def test_unknown_method_is_refused():
     with pytest.raises(UsageError, match="chain"):
         method("magic", synth("voice"), 0)
+
+
+@pytest.mark.parametrize(("name", "file"), [("regression", "voice-regression"), ("embedding", "voice-space")])
+def test_a_model_of_ones_own_is_a_method(name, file):
+    voice = synth("voice")
+    target = voice.render(params_of(ids := held_out_ids(100_000, 1), voice.spec), ids)
+
+    def found(called):
+        problem = Problem(voice, target, SpectralDistance(target), Budget(renders=16))
+        return method(called, voice, 0)(problem, Solution.nothing(len(voice.spec))).params
+
+    assert torch.equal(found(str(checkpoint.SHIPPED / f"{file}.safetensors")), found(name))
+
+
+def test_models_that_cannot_search_are_refused():
+    with pytest.raises(NotFoundError, match="no checkpoint"):
+        method("gone.safetensors", synth("voice"), 0)
+    with pytest.raises(PatchError, match="another synth"):
+        method(str(checkpoint.SHIPPED / "voice-flow.safetensors"), synth("drum"), 0)
 
 
 def test_on_the_voice_the_chain_beats_its_parts():

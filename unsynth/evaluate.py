@@ -22,7 +22,7 @@ from unsynth.base import Audio, Budget, Params, Problem, Search, Solution, Synth
 from unsynth.native import torch_on_one_thread
 from unsynth.params import ParamSpec
 from unsynth.scores import Row, load
-from unsynth.search import METHODS, Setting
+from unsynth.search import METHODS, Setting, made
 from unsynth.search.baselines import Mean, Restarts
 from unsynth.search.gradient import Gradient
 from unsynth.search.objective import MatchDistance
@@ -70,8 +70,6 @@ def score(synth: Synth, target: Audio, params: Params, noise: int = 0) -> dict[s
 def solve(setting: Setting, target: Target, arm: str, budget: Budget) -> Row:
     """Run one arm on one target. UsageError where there is no such arm."""
     synth = setting.synth
-    if arm not in (ORACLE, *ARMS):
-        raise UsageError(f"There is no arm {arm!r}; choose one of: {', '.join((ORACLE, *ARMS))}.")
     began = time.perf_counter()
     if arm == ORACLE:
         assert target.params is not None
@@ -79,7 +77,7 @@ def solve(setting: Setting, target: Target, arm: str, budget: Budget) -> Row:
     else:
         problem = Problem(synth, target.sound, MatchDistance(target.sound), budget)
         with torch_on_one_thread():
-            params = ARMS[arm](setting)(problem, Solution.nothing(len(synth.spec))).best(1).params
+            params = made(arm, setting, ARMS)(problem, Solution.nothing(len(synth.spec))).best(1).params
         renders = problem.renders
     seconds = time.perf_counter() - began
     noise = target.noise + OTHER_NOISE if arm == ORACLE else 0

@@ -36,7 +36,7 @@ def match_sounds(
         sound_or_folder: wav, flac, ogg, mp3, aiff ... files, or folders of them.
         synth: the synth to find patches for (`unsynth synths` lists them), or plugin:PATH.vst3.
         method: how to search: chain, embedding, flow, regression, retrieve, presets, refine, genetic, evolve, gradient,
-            or random.
+            random, or a model.safetensors of your own that `unsynth pretrain` made.
         out: folder for the results.
         budget: seconds to search for each sound (10, or no limit where renders are given).
         renders: sounds to render for each sound at most; alone, the same seed gives the same result.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unsynth.base import Audio, NotFoundError, Params, Search, Synth, UsageError
@@ -11,6 +12,7 @@ from unsynth.presets import Prior
 
 if TYPE_CHECKING:
     from unsynth.search.library import Library
+    from unsynth.space import JointSpace
 
 
 def own_presets() -> Library | None:
@@ -98,13 +100,14 @@ def _more(setting: Setting) -> Search:
     return _retrieve(setting) if indexed else Sample(seed=setting.seed, batch=32, until=0.75, prior=setting.prior)
 
 
-def _embedding(setting: Setting, **options: int) -> Search:
+def _embedding(setting: Setting, space: JointSpace | None = None, **options: int) -> Search:
+    """In a joint space, from an index by its points where there is one; in that of the synth where None is given."""
     from unsynth.checkpoint import installed
     from unsynth.search.embedding import Embedding, feature
     from unsynth.search.index import best_index, name_of
     from unsynth.space import best_space
 
-    synth, space = setting.synth, best_space(setting.synth)
+    synth, space = setting.synth, space or best_space(setting.synth)
     indexed = installed(name_of(synth, feature(space))).is_file()
     index = best_index(synth, feature(space)) if indexed else None
     return Embedding(space, index, setting.prior, seed=setting.seed, **options)
@@ -154,6 +157,7 @@ def _gradient(setting: Setting) -> Search:
     return Chain(_start(setting), Gradient())
 
 
+MODEL = ".safetensors"  # what a file of trained weights is called
 DRAWN = ("flow", "regression")  # methods that are an estimator's, the better first
 METHODS: dict[str, Callable[[Setting], Search]] = {
     "chain": _chain,
@@ -195,8 +199,33 @@ def guesses(name: str, synth: Synth, target: Audio, count: int, seed: int) -> Pa
     return draw.params(target, count)
 
 
+def trained(path: Path, setting: Setting) -> Search:
+    """What a model finds alone: the best of an estimator's draws, or of a search in a joint space.
+
+    Raises:
+        NotFoundError: there is no such file.
+        PatchError: it is damaged, of another synth, or a model that finds no parameters.
+    """
+    from unsynth.base import Estimator
+    from unsynth.recipe import restored
+    from unsynth.search.draw import Draw
+    from unsynth.space import JointSpace, once
+
+    model = once(restored, path, setting.synth)
+    if isinstance(model, Estimator):
+        return Draw(model, seed=setting.seed)
+    return _embedding(setting, once(JointSpace, path, setting.synth))
+
+
+def made(name: str, setting: Setting, more: Mapping[str, Callable[[Setting], Search]] = METHODS) -> Search:
+    """The search called ``name``, or that of a model ``runs/mine/model.safetensors``; UsageError where there is none."""
+    if name in more:
+        return more[name](setting)
+    if Path(name).suffix == MODEL:
+        return trained(Path(name), setting)
+    raise UsageError(f"There is no method {name!r}; choose one of: {', '.join(more)}, or a model{MODEL} of yours.")
+
+
 def method(name: str, synth: Synth, seed: int) -> Search:
     """The search called ``name``; UsageError where there is none."""
-    if name not in METHODS:
-        raise UsageError(f"There is no method {name!r}; choose one of: {', '.join(METHODS)}.")
-    return METHODS[name](Setting(synth, seed))
+    return made(name, Setting(synth, seed))
