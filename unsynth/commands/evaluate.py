@@ -50,8 +50,8 @@ def evaluate_methods(
         split: of the presets, which to match: test or validation.
         synth: the synth that matches.
         arms: methods to compare, separated by commas; oracle is the true patch with other noise, mean the patch with
-            everything in the middle, gradient-scratch gradient descent from random patches, and a model.safetensors what that model
-            finds alone.
+            everything in the middle, gradient-scratch gradient descent from random patches, and a model.safetensors
+            of your own what that model finds alone.
         targets: how many sounds (32, or 256 for a calibration); of a folder they are spread evenly.
         start: the first held-out sound, counted from 0 (validation begins at 100000).
         budget: seconds for each target and arm (10, or no limit where renders are given).

@@ -218,7 +218,7 @@ def trained(path: Path, setting: Setting) -> Search:
 
 
 def made(name: str, setting: Setting, more: Mapping[str, Callable[[Setting], Search]] = METHODS) -> Search:
-    """The search called ``name``, or that of a model ``runs/mine/model.safetensors``; UsageError where there is none."""
+    """The search called ``name``, or that of a model, ``mine/model.safetensors``; UsageError where there is none."""
     if name in more:
         return more[name](setting)
     if Path(name).suffix == MODEL:
