@@ -75,9 +75,10 @@ def test_interval_holds_the_mean():
     assert high - low < 0.5
 
 
-def test_unknown_arm_is_refused(targets, tmp_path):
-    with pytest.raises(UsageError, match="choose one of"):
-        evaluate.run(VOICE, targets[:1], ["magic"], BUDGET, 0, tmp_path / "x.jsonl")
+def test_an_unknown_arm_is_refused_before_any_work(targets, tmp_path):
+    with pytest.raises(UsageError, match="choose one of: oracle"):
+        evaluate.run(VOICE, targets[:1], ["oracle", "magic"], BUDGET, 0, tmp_path / "x.jsonl")
+    assert not list(tmp_path.iterdir())
 
 
 def test_rows_keep_the_patch_and_old_files_load_without(targets, tmp_path):

@@ -22,7 +22,7 @@ from unsynth.base import Audio, Budget, Params, Problem, Search, Solution, Synth
 from unsynth.native import torch_on_one_thread
 from unsynth.params import ParamSpec
 from unsynth.scores import Row, load
-from unsynth.search import METHODS, Setting, made
+from unsynth.search import METHODS, MODEL, Setting, made
 from unsynth.search.baselines import Mean, Restarts
 from unsynth.search.gradient import Gradient
 from unsynth.search.objective import MatchDistance
@@ -68,7 +68,7 @@ def score(synth: Synth, target: Audio, params: Params, noise: int = 0) -> dict[s
 
 
 def solve(setting: Setting, target: Target, arm: str, budget: Budget) -> Row:
-    """Run one arm on one target. UsageError where there is no such arm."""
+    """Run one arm on one target."""
     synth = setting.synth
     began = time.perf_counter()
     if arm == ORACLE:
@@ -127,9 +127,13 @@ def run(
         who: solves; this process where None.
 
     Raises:
-        UsageError: ``out`` has results that were made in another way.
+        UsageError: there is no such arm, or ``out`` has results that were made in another way.
         WorkerError: nobody can do the work.
     """
+    for arm in arms:
+        if arm not in (ORACLE, *ARMS) and Path(arm).suffix != MODEL:
+            told = ", ".join((ORACLE, *ARMS))
+            raise UsageError(f"There is no arm {arm!r}; choose one of: {told}, or a model{MODEL} of yours.")
     header: dict[str, object] = {
         "budget": asdict(budget),
         "seed": seed,
