@@ -12,8 +12,8 @@ import torch
 from commands import EXAMPLE, is_one_sentence, one_thread, run  # noqa: F401
 from voices import BELL, BRASS, ORGAN
 
-from unsynth import audio
-from unsynth.base import UsageError
+from unsynth import audio, doctor
+from unsynth.base import PatchError, UsageError
 from unsynth.presets import syx
 from unsynth.presets.dexed import banks, random_patches, voices
 from unsynth.synths import dexed, dexed_prior, synth
@@ -140,6 +140,24 @@ def test_the_banks_of_the_user_are_the_prior(own_data):
     drawn = random_patches()(50, torch.Generator().manual_seed(0))
     known = syx.to_params([BELL, ORGAN, syx.INITIAL])
     assert (drawn[:, None, 3:] == known[None, :, 3:]).float().mean(2).amax(1).median() > 0.7
+
+
+def test_a_bank_that_cannot_be_read_costs_nothing_but_itself(own_data):
+    folder = own_data / "dx7"
+    folder.mkdir(parents=True)
+    (folder / "a.syx").write_bytes(syx.bank([BELL])[:-2])
+    (folder / "b.syx").write_bytes(syx.bank([ORGAN]))
+    (folder / "._b.syx").write_bytes(b"what macOS keeps beside a file in an archive")
+    assert [path.name for path in banks()] == ["a.syx", "b.syx"]
+    (lack,) = [lack for lack in doctor.examine()["missing"] if lack["what"] == "dx7_banks"]
+    assert "a.syx" in lack["why"]
+    with pytest.raises(PatchError, match=r"a\.syx"):
+        voices(banks())
+    draw = random_patches()
+    assert len(draw(5, torch.Generator().manual_seed(0))) == 5
+    (folder / "b.syx").write_bytes(syx.bank([BRASS]))
+    again = random_patches()
+    assert not torch.equal(draw(5, torch.Generator().manual_seed(0)), again(5, torch.Generator().manual_seed(0)))
 
 
 # from sound to files and back

@@ -16,6 +16,7 @@ from unsynth.synths.dexed import NOTE, NUMBERS, SPEC, to_note, to_numbers
 
 BANK = syx.bank([BELL, ORGAN, BRASS])
 SINGLE = syx.single(BELL)
+SUPPLEMENT = bytes.fromhex("F0 43 00 06 08 60") + bytes(1121) + b"\xf7"  # what a DX7II sends before its banks
 
 
 def test_a_bank_is_laid_out_as_the_manual_says():
@@ -101,6 +102,10 @@ def test_files_of_packed_voices_and_of_several_messages():
     assert syx.parse(SINGLE + BANK + syx.single(BRASS)) == [BELL, *syx.parse(BANK), BRASS]
 
 
+def test_messages_of_other_kinds_and_padding_are_passed_over():
+    assert syx.parse(SUPPLEMENT + BANK + SUPPLEMENT + SINGLE + bytes(3)) == [*syx.parse(BANK), BELL]
+
+
 def test_any_midi_channel_is_read():
     assert syx.parse(SINGLE[:2] + b"\x0f" + SINGLE[3:]) == [BELL]
 
@@ -124,7 +129,9 @@ def test_empty_slots_hold_the_initial_voice():
         (BANK[:-1], "cut off"),
         (BANK[:100], "cut off"),
         (SINGLE[:6], "cut off"),
-        (BANK + b"\0", "no DX7 voice"),
+        (BANK + b"more", "not only"),
+        (SUPPLEMENT, "no DX7 voice"),
+        (SUPPLEMENT[:-1] + BANK, "no DX7 voice"),  # which has no end of its own
         (BANK[:-1] + b"\0", "damaged"),
         (b"RIFF" + bytes(5000), "no DX7 voice"),
     ],

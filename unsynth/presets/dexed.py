@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import torch
 
-from unsynth.base import Params
+from unsynth.base import NotFoundError, Params, PatchError
 from unsynth.folders import data_folder
 from unsynth.presets import Prior, midi, syx
 from unsynth.synths.dexed import SPEC, to_note
@@ -30,8 +30,9 @@ def export(title: str, stems: list[str], params: Params) -> dict[str, bytes]:
 
 
 def banks() -> list[Path]:
-    """The banks that this user has: ``dx7`` in the data folder, and Debian's package hexter."""
-    found = (path for folder in (data_folder() / "dx7", DEBIAN) for path in folder.rglob("*"))
+    """The banks that this user has: ``dx7`` in the data folder, and Debian's package hexter; no hidden files."""
+    folders = data_folder() / "dx7", DEBIAN
+    found = [path for folder in folders for path in folder.rglob("*") if not _hidden(path.relative_to(folder))]
     return sorted(path for path in found if path.suffix.lower() in SUFFIXES and path.is_file())
 
 
@@ -46,9 +47,39 @@ def voices(paths: list[Path]) -> Params:
 
 
 def random_patches(paths: list[Path] | None = None) -> Prior:
-    """Patches near the voices of ``paths`` (the user's banks where None); near invented ones where there are none."""
-    near = voices(banks() if paths is None else paths)
+    """Patches near the voices of ``paths``; near those of the user's banks where None, as far as they can be read.
+
+    Near invented ones where there are none.
+    """
+    near = _own(tuple(map(_stamped, banks()))) if paths is None else voices(paths)
     return partial(prior, near if len(near) else invent(INVENTED, torch.Generator().manual_seed(SEED)))
+
+
+def unreadable(paths: list[Path]) -> list[str]:
+    """Why some files have no voices, a sentence for each."""
+    said: list[str] = []
+    for path in paths:
+        try:
+            syx.read(path)
+        except (NotFoundError, PatchError) as error:
+            said.append(str(error))
+    return said
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def _stamped(path: Path) -> tuple[Path, int, int]:
+    stat = path.stat()
+    return path, stat.st_mtime_ns, stat.st_size
+
+
+@lru_cache(maxsize=1)
+def _own(stamped: tuple[tuple[Path, int, int], ...]) -> Params:
+    """The voices of all files that can be read, read again only where a file has changed: each search asks for them."""
+    paths = [path for path, _, _ in stamped]
+    return voices([path for path in paths if not unreadable([path])])
 
 
 def _slot(title: str, rank: int) -> str:

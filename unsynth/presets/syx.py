@@ -23,6 +23,9 @@ VOICES = 32
 PACKED = 128  # bytes of a voice in a bank
 UNPACKED = 155  # bytes of a voice on its own
 NAME = 10  # its last bytes
+SIZES = {BANK: VOICES * PACKED, SINGLE: UNPACKED}  # data bytes of the messages that have voices
+PADDING = bytes([0x00, END, 0xFF])  # what some programs leave at the end
+FOREIGN = "There is no DX7 voice or bank here, or not only: it is another file, or damaged."
 LARGEST = 1 << 20  # bytes of a file that is read
 MIDI_BYTE = 0x7F
 
@@ -119,6 +122,8 @@ def checksum(data: bytes) -> int:
 def parse(data: bytes) -> list[Voice]:
     """The voices in a file: bank and single voice messages, one after another, or packed voices alone.
 
+    Whole messages of other kinds, such as the supplements of a DX7II, are passed over, and so is padding at the end.
+
     Raises:
         PatchError: that is no such file, or a damaged one.
     """
@@ -128,9 +133,12 @@ def parse(data: bytes) -> list[Voice]:
         return [Voice(data[i : i + PACKED]) for i in range(0, len(data), PACKED)]
     voices: list[Voice] = []
     rest = data
-    while rest or not voices:
-        found, rest = _message(rest)
+    while rest[:1] == BANK[:1]:
+        other = _other(rest)
+        found, rest = ([], rest[other:]) if other else _message(rest)
         voices += found
+    if not voices or rest.strip(PADDING):
+        raise PatchError(FOREIGN)
     return voices
 
 
@@ -144,15 +152,23 @@ def read(path: Path) -> list[Voice]:
     return parsed(path, parse, LARGEST, "a .syx file")
 
 
+def _kind(data: bytes) -> bytes:
+    """How the message begins, of any channel."""
+    return data[:CHANNEL] + bytes(byte & 0xF0 for byte in data[CHANNEL : CHANNEL + 1]) + data[CHANNEL + 1 : len(BANK)]
+
+
+def _other(data: bytes) -> int:
+    """The size of a whole message that is of no voices; 0 where it is of voices, or cut off."""
+    end = data.find(END) + 1
+    return 0 if _kind(data) in SIZES or not end or max(data[1 : end - 1], default=0) > MIDI_BYTE else end
+
+
 def _message(data: bytes) -> tuple[list[Voice], bytes]:
     """The voices of the message that ``data`` begins with, and what follows it."""
-    kinds = {BANK: VOICES * PACKED, SINGLE: UNPACKED}
-    kind = (
-        data[:CHANNEL] + bytes([data[CHANNEL] & 0xF0]) + data[CHANNEL + 1 : len(BANK)] if len(data) > CHANNEL else b""
-    )
-    if kind not in kinds:
-        raise PatchError("There is no DX7 voice or bank here: it is another file, or damaged at the beginning.")
-    size = len(kind) + kinds[kind] + 2
+    kind = _kind(data)
+    if kind not in SIZES:
+        raise PatchError(FOREIGN)
+    size = len(kind) + SIZES[kind] + 2
     body, tail, rest = data[len(kind) : size - 2], data[size - 2 : size], data[size:]
     if len(tail) < 2:
         raise PatchError(f"A message of {size} bytes ends after {len(data)}: the file is cut off.")
