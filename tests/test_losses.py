@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from unsynth.objectives import losses
+from unsynth.objectives.joint import Contrastive
 
 ROWS, DIM = 24, 7
 
@@ -99,3 +100,28 @@ def test_decoys_are_wrong_answers_for_sounds_only():
     back = (unit[1] @ unit[0].T / 0.1).log_softmax(1).diagonal()
     torch.testing.assert_close(losses.info_nce(a, b, 0.1, decoys), -(there.mean() + back.mean()) / 2)
     assert losses.info_nce(a, b, 0.1, decoys) > losses.info_nce(a, b, 0.1)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda a, b: losses.info_nce(a, b, 0.01),
+        lambda a, b: losses.covariance_term(a),
+        lambda a, b: losses.sigreg(a, b.T),
+    ],
+)
+def test_losses_are_exact_under_autocast(pair, loss):
+    """bfloat16 has steps of 0.5 where similarities over a temperature of 0.01 are."""
+    a, b = tensors(*pair)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = loss(a, b)
+    assert rounded.dtype == torch.float32
+    assert torch.equal(rounded, loss(a, b))
+
+
+def test_the_temperature_comes_back_from_its_floor():
+    """A clamped value would have no gradient, and stay there for good."""
+    criterion = Contrastive(4, 4, dim=4, temperature=0.001, coldest=0.01)
+    criterion(torch.randn(8, 4), torch.randn(8, 4))["loss"].backward()
+    assert float(criterion.log_temperature.detach().exp()) == pytest.approx(0.01)
+    assert float(criterion.log_temperature.grad) < 0

@@ -126,7 +126,9 @@ class Contrastive(Criterion):
         return F.normalize(self.heads["params"](z).float(), dim=1)
 
     def forward(self, audio: Vector, params: Vector, decoys: Vector | None = None) -> dict[str, Tensor]:
-        temperature = self.log_temperature.exp().clamp(min=self.coldest)
+        with torch.no_grad():  # of the parameter itself, which a clamp of its value would leave without a gradient
+            self.log_temperature.clamp_(min=math.log(self.coldest))
+        temperature = self.log_temperature.exp()
         others = None if decoys is None else gather(self.patch(decoys))
         loss = info_nce(gather(self.sound(audio)), gather(self.patch(params)), temperature, others)
         return {"loss": loss, "temperature": temperature.detach()}

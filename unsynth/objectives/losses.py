@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -10,8 +14,27 @@ from torch.nn import functional as F
 from unsynth.base import Vector
 
 Scalar = Float[Tensor, ""]
+P = ParamSpec("P")
 
 
+def precise(loss: Callable[P, Scalar]) -> Callable[P, Scalar]:
+    """The loss in float32 even under autocast: similarities over a temperature of 0.01 differ by less than what
+    bfloat16 can tell apart (LOG.md), and so do sums over a large batch.
+    """
+
+    def wide(x: object) -> object:
+        return x.to(torch.promote_types(x.dtype, torch.float32)) if isinstance(x, Tensor) else x
+
+    @wraps(loss)
+    def exact(*args: P.args, **kwargs: P.kwargs) -> Scalar:
+        device = next(x.device.type for x in args if isinstance(x, Tensor))
+        with torch.autocast(device, enabled=False):
+            return loss(*map(wide, args), **kwargs)  # pyright: ignore[reportCallIssue]
+
+    return exact
+
+
+@precise
 def variance_term(x: Vector, target: float = 1.0, epsilon: float = 1e-4) -> Scalar:
     """Mean over the dimensions of how far each standard deviation falls short of ``target``.
 
@@ -20,6 +43,7 @@ def variance_term(x: Vector, target: float = 1.0, epsilon: float = 1e-4) -> Scal
     return F.relu(target - (x.var(0) + epsilon).sqrt()).mean()
 
 
+@precise
 def covariance_term(x: Vector) -> Scalar:
     """Squared off-diagonal entries of the covariance matrix of the batch, summed and divided by the dimensions.
 
@@ -35,6 +59,7 @@ def invariance_term(a: Vector, b: Vector) -> Scalar:
     return F.mse_loss(a, b)
 
 
+@precise
 def info_nce(a: Vector, b: Vector, temperature: Tensor | float, decoys: Vector | None = None) -> Scalar:
     """Symmetric cross-entropy of finding each row's partner among all rows, by cosine similarity over ``temperature``.
 
@@ -60,6 +85,7 @@ def epps_pulley(x: Float[Tensor, "batch slice"], points: int = 17, reach: float 
     return len(x) * torch.trapezoid(gap * normal, t, dim=-1)
 
 
+@precise
 def sigreg(x: Vector, directions: Float[Tensor, "dim slice"]) -> Scalar:
     """Mean Epps-Pulley statistic of ``x`` on unit ``directions``: 0 for an isotropic standard normal distribution.
 
