@@ -34,6 +34,8 @@ def test_near_copies_differ_in_a_few_parameters_and_random_ones_in_all():
     share = (others[16:] != params.repeat(2, 1)).float().mean()
     assert 0.05 < share < 0.15
     assert not (others[:16, None] == params).all(-1).any()
+    nearest = joint(near=1, moved=0.0)._others(params)
+    assert ((nearest != params).sum(1) == 1).all()  # an exact copy would be the right answer
 
 
 def test_decoys_make_the_task_harder():

@@ -123,6 +123,7 @@ def test_a_search_for_later_is_made_when_its_turn_comes():
     later = Later(lambda: made.append(problem.renders) or Draw(Dice(), 4))
     Chain(Draw(Dice(), 2), later)(problem, Solution(torch.empty(0, 3), torch.empty(0)))
     assert (made, problem.renders) == ([2], 6)
+    Later(lambda: pytest.fail("made too late"), until=0.5)(problem, Solution(torch.empty(0, 3), torch.empty(0)))
 
 
 CHOICES = ParamSpec(

@@ -36,6 +36,16 @@ def test_rows_resume_and_oracle_is_best(targets, tmp_path):
     assert header["budget"] == {"seconds": None, "renders": 40}
 
 
+def test_test_and_validation_sounds_and_recordings_are_not_mixed(targets, tmp_path):
+    out = tmp_path / "rows.jsonl"
+    evaluate.run(VOICE, targets[:1], ["mean"], BUDGET, 0, out, split="validation")
+    for what, options in (("split", {"split": "test"}), ("sounds", {"sounds": "drums", "split": "validation"})):
+        with pytest.raises(UsageError, match=f"another {what}"):
+            evaluate.run(VOICE, targets[:1], ["mean"], BUDGET, 0, out, **options)
+    with pytest.raises(UsageError, match="another synth"):
+        evaluate.run(synth("drum"), targets[:1], ["mean"], BUDGET, 0, out, split="validation")
+
+
 @pytest.mark.parametrize("what", ["budget", "seed", "distance"])
 def test_results_made_in_another_way_are_neither_mixed_nor_lost(targets, tmp_path, monkeypatch, what):
     out = tmp_path / "rows.jsonl"

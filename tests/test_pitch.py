@@ -80,5 +80,5 @@ def test_only_pitched_targets_of_rows_with_patches_are_measured(tracks, monkeypa
 def test_table_counts_what_is_near_and_what_lost_its_pitch():
     found = [PitchError("a", value) for value in (10.0, 20.0, 60.0, math.inf)] + [PitchError("b", math.inf)]
     _, first, second = pitch.pitch_cells([row("a", "t", 1), row("b", "t", 1), row("c", "t", 1)], found)
-    assert first == ["a", "4", "40.0", "50 %", "1"]
-    assert second == ["b", "1", "–", "0 %", "1"]
+    assert first == ["a", "4", "40.0", "50 (15-85) %", "1"]
+    assert second == ["b", "1", "–", "0 (0-79) %", "1"]

@@ -127,6 +127,15 @@ def test_repeats_are_not_alternatives():
     assert len(diverse(Toy(), same, 4).params) == 1
 
 
+def test_alternatives_play_few_sounds_again_beside_what_the_search_rendered(monkeypatch):
+    played, render = [], Toy.render
+    monkeypatch.setattr(Toy, "render", lambda toy, params: played.append(len(params)) or render(toy, params))
+    short = problem(renders=40)
+    Chain(Sample(count=32, seed=1), Alternatives())(short, EMPTY)
+    assert short.renders == 40
+    assert sum(played) - 1 - short.renders <= 16 + 4  # twice eight candidates, and those chosen
+
+
 def test_reflect_folds_into_the_unit_interval():
     folded = reflect(torch.tensor([-0.2, 0.0, 0.4, 1.0, 1.3, 2.1, -1.9]))
     torch.testing.assert_close(folded, torch.tensor([0.2, 0.0, 0.4, 1.0, 0.7, 0.1, 0.1]))

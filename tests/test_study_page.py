@@ -11,7 +11,8 @@ from commands import is_one_sentence, one_thread, run  # noqa: F401
 from test_report import Page
 from test_study import row
 
-from unsynth.study.page import over_seeds, page, share
+from unsynth.benchmark.comparison import share
+from unsynth.study.page import over_seeds, page
 
 
 def test_the_report_has_every_recipe_with_its_interval(capsys, tmp_path):

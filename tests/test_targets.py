@@ -93,6 +93,9 @@ def test_a_preset_is_played_at_the_note_of_the_target():
     found = Notes()(problem, Solution(voices, problem.evaluate(voices))).best(1)
     assert SPEC.to_human(found.params)[0, NOTE].tolist() == pytest.approx([67, 60, 0.3], abs=1e-3)
     assert float(found.distances) < 0.1
+    little = Problem(DEXED, target, MatchDistance(target), Budget(renders=40))
+    Notes()(little, Solution(voices, little.evaluate(voices)))
+    assert 20 <= little.left() * 40 < 37  # half of it is left to what comes after
     empty = Solution.nothing(len(SPEC))
     assert len(Notes()(problem, empty).params) == 0
 

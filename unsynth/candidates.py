@@ -11,7 +11,7 @@ from torch import Tensor
 
 from unsynth import audio, distances
 from unsynth.base import Audio, Params, Problem, Solution, Synth
-from unsynth.search.diverse import diverse
+from unsynth.search.diverse import considered, diverse
 from unsynth.search.held import Held
 from unsynth.search.influence import carried
 from unsynth.search.objective import MatchDistance
@@ -50,7 +50,7 @@ def of(problem: Problem, found: Solution, count: int) -> list[Candidate]:
 
     In ``on_progress`` of :func:`unsynth.match.match`, ``problem.elite`` is what was found by then.
     """
-    chosen = diverse(problem.synth, found, count)
+    chosen = diverse(problem.synth, found, count, considered=max(count, considered(problem)))
     params = problem.synth.spec.snap(chosen.params.cpu())
     full = problem.synth.full(params) if isinstance(problem.synth, Held) else params
     return _measured(problem.target[0], problem.synth.render(chosen.params), Solution(full, chosen.distances))

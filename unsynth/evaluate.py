@@ -28,7 +28,7 @@ from unsynth.search.gradient import Gradient
 from unsynth.search.objective import MatchDistance
 from unsynth.targets import Presets, Target
 
-SAME = ("budget", "seed", "synth", "presets", "distance")  # what all rows of a file of results share
+SAME = ("budget", "seed", "synth", "spec", "sounds", "split", "presets", "distance")  # of all rows of a file of results
 ORACLE = "oracle"
 ALGORITHM = "voice.algorithm"  # which operator of a DX7 modulates which: the choice that gives the others their meaning
 OTHER_NOISE = 1  # the oracle renders the true parameters with the next noise row
@@ -108,6 +108,7 @@ def run(
     presets: Presets | None = None,
     patches: bool = True,
     who: crew.Crew | None = None,
+    split: str = "",
 ) -> list[Row]:
     """Every arm on every target; rows are appended to ``out`` as they come, and those already there are kept.
 
@@ -125,6 +126,7 @@ def run(
         presets: what the targets are of, where they are presets, and what searches may know.
         patches: whether to write what was found; not where somebody else's presets should stay private.
         who: solves; this process where None.
+        split: that the targets are of, test or validation, where it is known.
 
     Raises:
         UsageError: there is no such arm, or ``out`` has results that were made in another way.
@@ -140,6 +142,7 @@ def run(
         "synth": synth.name,
         "spec": synth.spec.hash,
         "sounds": sounds or str(presets.folder if presets else ""),
+        "split": split,
         "presets": presets.facts if presets else None,
         "distance": MatchDistance.measures,
         "version": __version__,
@@ -150,6 +153,8 @@ def run(
     done = {(row.arm, *row.key) for row in rows}
     plan = [Trial(target, arm) for target in targets for arm in arms if arm != ORACLE or target.params is not None]
     todo = [trial for trial in plan if trial.key not in done]
+    if presets and any(arm in ARMS for arm in arms):
+        _ = presets.library  # heard once, before any clock runs and for all workers
     each = partial(_solved, synth=synth, presets=presets, budget=budget, seed=seed, patches=patches)
     for _, row in crew.share(each, todo, who or crew.Alone(), name=Trial.told):
         folders.append(out, _line_of(row))
@@ -203,7 +208,7 @@ def _processor() -> str:
 def _resume(out: Path, header: dict[str, object]) -> list[Row]:
     if out.is_file():
         found, rows = load(out)
-        other = [key for key in SAME if found.get(key) != header[key]]
+        other = [key for key in SAME if found.get(key, header[key]) != header[key]]
         if other:
             raise UsageError(f"{out} has results of another {other[0]}; name another file as --out.")
         audio.write_text(out, "".join(f"{line}\n" for line in folders.lines(out)))

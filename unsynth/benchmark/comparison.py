@@ -7,13 +7,14 @@ import statistics
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import bootstrap
+from scipy.stats import binomtest, bootstrap
 
 from unsynth.base import UsageError
 from unsynth.evaluate import ORACLE
 from unsynth.scores import Row, by_arm, spread
 
 METRICS = {"MSS": (2, True), "wMFCC": (2, True), "SOT": (3, True), "RMS": (3, False)}  # decimals, lower is better
+CONFIDENCE = 0.95
 EQUAL = 1e-9  # values that differ by less have no spread
 LEAST = 5  # fewer values than this say too little about their spread for an interval
 Interval = tuple[float, float]
@@ -40,6 +41,15 @@ def interval(values: list[float], draws: int = 5000, seed: int = 0) -> Interval:
     if math.isclose(max(values), min(values), abs_tol=EQUAL):
         return values[0], values[0]
     found = bootstrap((values,), np.mean, n_resamples=draws, rng=np.random.default_rng(seed)).confidence_interval
+    return float(found.low), float(found.high)
+
+
+def share(value: float, among: int) -> Interval:
+    """95 % interval of a share of so many sounds.
+
+    Source: Wilson, "Probable inference" (JASA 22, 1927), https://doi.org/10.1080/01621459.1927.10502953.
+    """
+    found = binomtest(round(value * among), among).proportion_ci(CONFIDENCE, method="wilson")
     return float(found.low), float(found.high)
 
 

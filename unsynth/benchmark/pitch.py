@@ -16,7 +16,7 @@ import numpy.typing as npt
 from jaxtyping import Float
 from torch import Tensor
 
-from unsynth.benchmark.comparison import interval
+from unsynth.benchmark.comparison import share
 from unsynth.benchmark.replay import Replay
 from unsynth.scores import Row, by_arm, spread
 
@@ -84,9 +84,8 @@ def pitch_cells(rows: list[Row], found: list[PitchError]) -> list[list[str]]:
 
 
 def _line(arm: str, values: list[float]) -> list[str]:
-    near = [float(value <= NEAR_CENTS) for value in values]
-    share, median = statistics.mean(near), statistics.median(values)
-    low, high = interval(near)
+    near, median = statistics.mean(value <= NEAR_CENTS for value in values), statistics.median(values)
+    low, high = share(near, len(values))
     likely = spread(100 * low, 100 * high, 0)
     middle = f"{median:.1f}" if math.isfinite(median) else "–"
-    return [arm, str(len(values)), middle, f"{100 * share:.0f}{likely} %", str(sum(map(math.isinf, values)))]
+    return [arm, str(len(values)), middle, f"{100 * near:.0f}{likely} %", str(sum(map(math.isinf, values)))]

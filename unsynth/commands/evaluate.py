@@ -118,11 +118,13 @@ def _compare(
     from unsynth import evaluate as bench, targets
     from unsynth.commands.display import Display
     from unsynth.scores import table
+    from unsynth.sounds.ids import VALIDATION
     from unsynth.synths import synth as synth_of
 
     instrument, sounds = synth_of(synth), source["sounds"]
     if sounds and source["presets"]:
         raise UsageError("Sounds and presets are two kinds of targets; give either --sounds or --presets.")
+    held = "validation" if source["start"] >= VALIDATION else "test"
     presets = targets.Presets(instrument, Path(source["presets"]), source["split"]) if source["presets"] else None
     if presets:
         found = presets.targets(count)
@@ -143,6 +145,7 @@ def _compare(
             presets,
             not private,
             who,
+            presets.split if presets else "" if sounds else held,
         )
     print(table(rows))
 

@@ -80,7 +80,10 @@ class Cqt(Frontend):
         frames = math.ceil((audio.shape[-1] + fade) / (self.hop * FRAMES)) * FRAMES
         spectrum = torch.fft.rfft(audio, frames * self.hop)
         filters = gaussians(tuple(self.centres), tuple(self.widths), self.rate / (frames * self.hop), spectrum.device)
-        bands = [_fold(spectrum[:, first : first + len(gains)] * gains, frames) for first, gains in filters]
+        last = spectrum.shape[-1]  # a filter may reach beyond it
+        bands = [
+            _fold(spectrum[:, first : first + len(gains)] * gains[: last - first], frames) for first, gains in filters
+        ]
         samples = torch.fft.ifft(torch.stack(bands, 1))[..., : 1 + (audio.shape[-1] - 1) // self.hop]
         power = torch.view_as_real(samples).square().sum(-1) * (self.rate / self.hop**2)
         return (10 * power.clamp(min=DB_FLOOR).log10() + self.offset) / self.scale

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unsynth.base import Audio, Batch, Encoder, Objective, Params, ParamsEncoder, UsageError, Vector
-from unsynth.distributed import agree, gather
+from unsynth.distributed import agree, gather, world
 from unsynth.encoders.layers import BatchNorm, Residual
 from unsynth.objectives.losses import covariance_term, info_nce, invariance_term, sigreg, variance_term
 from unsynth.params import ParamSpec
@@ -193,7 +193,7 @@ class Joint(Objective):
         criterion: makes the criterion, from the sizes of the two encoders' vectors.
         start: path of a checkpoint with whose encoder's weights a training begins; whatever objective learned them.
         frozen: whether the sounds' encoder stays as it is: its weights, and the statistics of its batch normalisation.
-        decoys: random parameters that a step adds to those of the batch. They need no rendering, so they are cheap.
+        decoys: random parameters that a step adds to those of the global batch. They need no rendering: they are cheap.
         near: copies of the batch's parameters that a step adds, each with a few parameters drawn anew.
         moved: share of the parameters of a near copy that are drawn anew.
 
@@ -240,5 +240,7 @@ class Joint(Objective):
         """Parameters of no sound of the batch: random ones, and copies with a few drawn anew."""
         copies = params.repeat(self.near, 1)
         anew = torch.rand_like(copies) < self.moved
-        random = torch.rand(self.decoys, params.shape[1], device=params.device)
+        one = torch.randint(copies.shape[1], (len(copies), 1), device=params.device)
+        anew.scatter_(1, one, True)  # at least, or the copy would be the right answer
+        random = torch.rand(-(-self.decoys // world()), params.shape[1], device=params.device)
         return torch.cat([random, torch.where(anew, torch.rand_like(copies), copies)])

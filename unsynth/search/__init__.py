@@ -79,7 +79,7 @@ def _start(setting: Setting) -> Search:
     library = setting.presets()
     known = [] if library is None else [Known(library), Notes()]
     flow = installed(f"{setting.synth.name}-flow").is_file()
-    draws = [Later(lambda: _drawn("flow", batch=16, until=0.8)(setting))] if flow else []
+    draws = [Later(lambda: _drawn("flow", batch=16, until=LATE)(setting), LATE)] if flow else []
     return Chain(*known, _more(setting), *draws)
 
 
@@ -157,6 +157,7 @@ def _gradient(setting: Setting) -> Search:
     return Chain(_start(setting), Gradient())
 
 
+LATE = 0.8  # share of the budget at which draws of a flow come too late
 MODEL = ".safetensors"  # what a file of trained weights is called
 DRAWN = ("flow", "regression")  # methods that are an estimator's, the better first
 METHODS: dict[str, Callable[[Setting], Search]] = {

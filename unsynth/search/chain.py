@@ -28,10 +28,11 @@ class Later(Search):
 
     Args:
         make: makes the search.
+        until: fraction of the problem's budget at which it is too late for the search: it is not even made.
     """
 
-    def __init__(self, make: Callable[[], Search]) -> None:
-        self.make = make
+    def __init__(self, make: Callable[[], Search], until: float = 0.0) -> None:
+        self.make, self.until = make, until
 
     def __call__(self, problem: Problem, start: Solution) -> Solution:
-        return self.make()(problem, start)
+        return self.make()(problem, start) if problem.left() > self.until else start

@@ -8,8 +8,10 @@ from unsynth.base import Problem, Search, Solution, Synth
 from unsynth.search.genetic import Genetic
 from unsynth.search.objective import SpectralDistance
 
+CONSIDERED, FEWEST = 48, 8  # candidates that are played again, to choose from
 
-def diverse(synth: Synth, found: Solution, k: int, *, apart: float = 2.0, considered: int = 48) -> Solution:
+
+def diverse(synth: Synth, found: Solution, k: int, *, apart: float = 2.0, considered: int = CONSIDERED) -> Solution:
     """The best candidate, then the nearest ones that sound different from all chosen before.
 
     Args:
@@ -17,7 +19,7 @@ def diverse(synth: Synth, found: Solution, k: int, *, apart: float = 2.0, consid
         found: candidates to choose from.
         k: how many to choose at most.
         apart: least spectral distance (dB) between two of the chosen; where too few are that far apart, the farthest.
-        considered: how many of the nearest are played, besides as many of the last of ``found``.
+        considered: how many of the nearest are played, besides as many of the rest, at equal ranks.
     """
     pool = _distinct(found, considered)
     sounds = synth.render(pool.params)
@@ -30,6 +32,11 @@ def diverse(synth: Synth, found: Solution, k: int, *, apart: float = 2.0, consid
         chosen.append(following)
         gaps = torch.minimum(gaps, SpectralDistance(sounds[following : following + 1])(sounds))
     return Solution(pool.params[chosen], pool.distances[chosen])
+
+
+def considered(problem: Problem) -> int:
+    """How many candidates :func:`diverse` may play again after a search: few beside its own renders."""
+    return min(CONSIDERED, max(FEWEST, problem.renders // 32))
 
 
 def _distinct(found: Solution, count: int) -> Solution:
@@ -57,7 +64,7 @@ class Alternatives(Search):
     def __call__(self, problem: Problem, start: Solution) -> Solution:
         if problem.left() == 0:
             return start
-        others = diverse(problem.synth, start, 1 + self.count)
+        others = diverse(problem.synth, start, 1 + self.count, considered=considered(problem))
         began, found = problem.left(), start
         for i in range(1, len(others.params)):
             until = began * (1 - i / (len(others.params) - 1))

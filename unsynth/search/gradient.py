@@ -43,6 +43,7 @@ class Gradient(Search):
                 break
             optimizer.param_groups[0]["lr"] = self.rate * (1 + math.cos(math.pi * step / self.steps)) / 2
             optimizer.zero_grad()
+            # of patches that were measured, and counted, before
             self.loss(problem.target, problem.synth.render(params)).sum().backward()
             optimizer.step()
             with torch.no_grad():

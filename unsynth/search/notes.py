@@ -9,6 +9,7 @@ from unsynth.presets import NOTES
 from unsynth.search.genetic import survivors
 
 PITCH, VELOCITY, LENGTH = range(3)  # of a note
+MANY = 1 << 30  # renders, where there is no limit
 TRIALS = (  # what is changed; whether the values are added; the values
     (LENGTH, False, (0.12, 0.3, 0.7, 1.6, 3.2)),  # s
     (PITCH, True, tuple(float(n) for n in range(-8, 9) if n)),  # semitones
@@ -23,11 +24,12 @@ class Notes(Search):
     Presets are found at few notes only. Without presets, or notes, it does nothing.
 
     Args:
-        count: how many of the nearest.
+        count: how many of the nearest; fewer where the budget is small.
+        until: fraction of the problem's budget to leave for later stages.
     """
 
-    def __init__(self, count: int = 12) -> None:
-        self.count = count
+    def __init__(self, count: int = 12, until: float = 0.5) -> None:
+        self.count, self.until = count, until
 
     def __call__(self, problem: Problem, start: Solution) -> Solution:
         if problem.synth.name not in NOTES or len(start.params) == 0:
@@ -35,11 +37,18 @@ class Notes(Search):
         note, ordered = NOTES[problem.synth.name], start.best(len(start.params))
         best = ordered.best(self.count)
         for knob, added, values in TRIALS:
-            tried = _tried(problem, best, problem.synth.spec.index(note[knob]), added, torch.tensor(values))
-            which = torch.arange(len(best.params)).repeat_interleave(len(values))
-            best = survivors(best, tried, which)
+            best = best.best(len(best.params))
+            nearest = best.best(min(self.count, self._affordable(problem) // len(values)))
+            tried = _tried(problem, nearest, problem.synth.spec.index(note[knob]), added, torch.tensor(values))
+            which = torch.arange(len(nearest.params)).repeat_interleave(len(values))
+            best = survivors(best, tried, which) if len(which) else best
         others = Solution(ordered.params[self.count :], ordered.distances[self.count :])
         return best.join(others).best(problem.keep)
+
+    def _affordable(self, problem: Problem) -> int:
+        """How many renders, at the price of those so far, leave the share of the budget that is to be left."""
+        spent, free = 1 - problem.left(), problem.left() - self.until
+        return MANY if spent == 0 else max(0, int(free * problem.renders / spent))
 
 
 def _tried(problem: Problem, best: Solution, column: int, added: bool, values: torch.Tensor) -> Solution:

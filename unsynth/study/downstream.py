@@ -65,7 +65,8 @@ def measure(folder: Path, seed: int, how: Measures, device: str, tell: Tell) -> 
     space = JointSpace(folder / MODEL, synth)
     joint = cast(Joint, space.joint)
     tell("retrieval", 0.0, f"{how.among:,} sounds")
-    found = recall(ranks(*points(joint, rebuild(facts).sounds(synth), how.among)))
+    sounds, patches = points(joint, rebuild(facts).sounds(synth), how.among)
+    found = {**recall(ranks(sounds, patches)), "among": len(patches)}
     sizes = {"parameters": count(joint), "encoder_parameters": count(joint.encoder)}
     if synth.lacks():
         return {**found, "mss": {}, **sizes}

@@ -9,16 +9,14 @@ from importlib.resources import files
 from statistics import mean, stdev
 from string import Template
 
-from scipy.stats import binomtest, t
+from scipy.stats import t
 
+from unsynth.benchmark.comparison import CONFIDENCE, Interval, share
 from unsynth.benchmark.page import style, table
 from unsynth.benchmark.plots import Line, plot
 from unsynth.study.rows import Row
 from unsynth.study.table import COLUMNS, budget, cells, conditions, groups, measured, recipes
 
-Interval = tuple[float, float]
-
-CONFIDENCE = 0.95
 NOTE = """Every small dot is one seed, the large one their mean. The bar is the 95 % interval of the mean over seeds
 (Student's t). Of a recipe with one seed, the bar of a recall is that of the share of the validation sounds (Wilson): it
 says nothing about other seeds; its MSS has none."""
@@ -51,7 +49,7 @@ def _line(name: str, rows: Sequence[Row]) -> Line:
     label = rows[0].recipe
     if len(values) > 1:
         return Line(label, mean(values), over_seeds(values), values)
-    among = rows[0].plan["measures"]["among"]
+    among = rows[0].among
     return Line(label, values[0], share(values[0], among) if name.startswith("recall") else (math.nan, math.nan))
 
 
@@ -59,12 +57,3 @@ def over_seeds(values: Sequence[float]) -> Interval:
     """95 % interval of the mean of two or more trainings, as if they were normally distributed (Student's t)."""
     half = float(t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * stdev(values) / math.sqrt(len(values))
     return mean(values) - half, mean(values) + half
-
-
-def share(value: float, among: int) -> Interval:
-    """95 % interval of a share of so many sounds.
-
-    Source: Wilson, "Probable inference" (JASA 22, 1927), https://doi.org/10.1080/01621459.1927.10502953.
-    """
-    found = binomtest(round(value * among), among).proportion_ci(CONFIDENCE, method="wilson")
-    return float(found.low), float(found.high)

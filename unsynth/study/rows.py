@@ -27,6 +27,11 @@ class Row:
     seconds: float
     origin: Json  # version, machine, command
 
+    @property
+    def among(self) -> int:
+        """How many sounds the recall is of: those that were asked for, or all where a set has fewer."""
+        return self.measured.get("among", self.plan["measures"]["among"])
+
     def line(self) -> str:
         sounds = sum(one["sounds"] for one in self.trained)
         scores = "".join(f", MSS {name.replace('_', ' by ')} {mss:.2f}" for name, mss in self.measured["mss"].items())

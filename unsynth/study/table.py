@@ -82,7 +82,7 @@ def conditions(row: Row) -> str:
     searched = f"; MSS on {how['targets']} of them{heads}; {spent}"
     return (
         f"{origin['processor']}, {origin['cores']} threads, torch {origin['torch']}, "
-        f"unsynth {origin['version']}, {origin['date']}; `{origin['command']}`. Recall among {how['among']:,} "
+        f"unsynth {origin['version']}, {origin['date']}; `{origin['command']}`. Recall among {row.among:,} "
         f"validation sounds{searched if row.measured['mss'] else ''}."
     )
 
