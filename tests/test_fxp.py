@@ -13,9 +13,9 @@ import torch
 from hypothesis import given, settings, strategies as st
 
 from unsynth.base import NotFoundError, PatchError
-from unsynth.presets import fxp
+from unsynth.presets import fxp, saved
 from unsynth.synths import surge
-from unsynth.synths.surge_patch import from_preset, parse, updated
+from unsynth.synths.surge_patch import Preset, from_preset, parse, updated
 from unsynth.synths.surge_values import facts, new_patch
 
 FACTS = os.environ.get("UNSYNTH_SURGE_FACTS")  # a folder with fxp/*.fxp, and beside each the engine's values as .json
@@ -80,11 +80,39 @@ def test_elements_are_those_of_the_parameters_with_types_and_modulation():
 
 def test_a_thousand_random_patches_come_back():
     params = patches(1000)
-    raw = surge.to_raw(params)
-    played = [surge.SPEC.index(f"play.{name}") for name in ("note", "velocity", "hold")]
-    kept = [i for i in range(len(surge.SPEC)) if i not in played]  # a preset has no note
     again = torch.tensor([from_preset(parse(fxp.write(row))) for row in params])
-    assert torch.equal(again[:, kept], raw[:, kept])
+    assert torch.equal(again, surge.to_raw(params))
+
+
+def test_the_note_in_the_comment_is_played(tmp_path):
+    raw = torch.tensor(new_patch())
+    raw[-3:] = torch.tensor([33, 64, 0.456])
+    file = tmp_path / "a.fxp"
+    file.write_bytes(fxp.write(surge.to_params(raw[None])[0]))
+    assert fxp.read(file).comment == "Play MIDI note 33 at velocity 64 and hold it for 0.456 s."
+    (found,) = saved.read(file)
+    assert surge.to_raw(found.params[None])[0, -3:].tolist() == pytest.approx([33, 64, 0.456])
+
+
+@pytest.mark.parametrize("comment", ["", "A fat bass. Play it low.", "Play MIDI note x at velocity 64 and hold it."])
+def test_a_preset_that_names_no_note_plays_c4_for_a_second(comment):
+    params = fxp.to_params(Preset("a", 22, {"a_osc1_type": 0}, {}, comment))
+    assert surge.to_raw(params[None])[0, -3:].tolist() == [60, 100, 1]
+
+
+@pytest.mark.parametrize(
+    ("scene", "own", "sounds"),
+    [
+        ({"a_octave": -1.0}, {"a_osc1_octave": 2.0, "a_osc1_pitch": 0.5}, [(1, 0.5), (-1, 0), (-1, 0)]),
+        ({"a_pitch": -2.5}, {"a_osc2_octave": 1.0, "a_osc2_pitch": 0.25}, [(0, -2.5), (1, -2.25), (0, -2.5)]),
+        ({"a_octave": 2.0, "a_pitch": 5.0}, {"a_osc3_octave": 2.0, "a_osc3_pitch": 5.0}, [(2, 5), (2, 5), (3, 7)]),
+        ({}, {"a_osc1_octave": -3.0}, [(-3, 0), (0, 0), (0, 0)]),
+    ],
+)
+def test_octave_and_pitch_of_the_scene_are_added_to_those_of_each_oscillator(scene, own, sounds):
+    raw = surge.to_raw(fxp.to_params(Preset("a", 22, scene | own, {}))[None])[0]
+    found = [raw[surge.SPEC.index(f"osc{n}.{what}")].item() for n in (1, 2, 3) for what in ("octave", "pitch")]
+    assert found == pytest.approx([number for pair in sounds for number in pair], abs=1e-5)
 
 
 def test_what_was_read_gives_the_same_file_again():
@@ -285,6 +313,20 @@ def test_real_patches_have_the_values_that_the_engine_has():
     print(f"{compared} values compared, {len(wrong)} differ")
     assert compared > 20_000
     assert wrong == []
+
+
+@pytest.mark.skipif(not FACTS, reason="UNSYNTH_SURGE_FACTS names no folder with real patches and their known values")
+def test_real_patches_are_in_the_octave_that_the_engine_plays():
+    moved = 0
+    for path in sorted(Path(FACTS, "fxp").glob("*.fxp")):
+        with suppress(PatchError):
+            raw = surge.to_raw(fxp.to_params(fxp.read(path))[None])[0]
+            known = json.loads(path.with_suffix(".json").read_text())
+            for n in (n for n in range(3) if not known[f"scene/0/mute_o{n + 1}"]):
+                octave = known["scene/0/octave"] + known[f"scene/0/osc/{n}/octave"]
+                assert raw[surge.SPEC.index(f"osc{n + 1}.octave")] == octave, path.name
+            moved += known["scene/0/octave"] != 0
+    assert moved >= 5
 
 
 @pytest.mark.skipif(not FACTS, reason="UNSYNTH_SURGE_FACTS names no folder with real patches and their known values")

@@ -3,15 +3,18 @@
 import struct
 import subprocess
 import sys
+from io import BytesIO
 from types import SimpleNamespace
 
 import fake_surgepy
+import mido
 import numpy as np
 import pytest
 import torch
 
 from unsynth.base import UsageError
 from unsynth.cli import main
+from unsynth.presets import fxp
 from unsynth.synths import surge, surge_engine, synth
 from unsynth.synths.surge_patch import from_preset, parse
 from unsynth.synths.surge_values import facts, new_patch
@@ -52,6 +55,17 @@ def test_raw_values_come_back_for_a_thousand_random_patches():
     again = surge.to_raw(surge.to_params(raw))
     scale = SPEC.column("high") - SPEC.column("low")
     assert ((again - raw).abs() <= 1e-5 * scale.clamp(min=60)).all()
+
+
+def test_the_note_that_is_heard_is_the_one_in_the_files():
+    params = torch.rand(50, len(SPEC), generator=torch.Generator().manual_seed(1))
+    holds = surge.to_raw(params)[:, -1].double() * 1000
+    assert holds.tolist() == pytest.approx(holds.round().tolist(), abs=1e-3)
+    files = fxp.export("a.wav", [str(n) for n in range(50)], params)
+    for n, hold in enumerate(holds.tolist()):
+        on, off = [m for m in mido.MidiFile(file=BytesIO(files[f"{n}.mid"])) if m.type.startswith("note")]
+        assert off.time * 1000 == pytest.approx(hold, abs=1e-3)
+        assert from_preset(parse(files[f"{n}.fxp"]))[-3:] == pytest.approx([on.note, on.velocity, hold / 1000])
 
 
 def test_shares_are_of_the_range_of_the_type():
@@ -110,7 +124,16 @@ def test_a_plugin_is_told_the_preset_then_settles_and_plays_the_note(monkeypatch
             told.append((keys, duration, reset))
             return np.ones((2, round(duration * sample_rate)), np.float32)
 
-    monkeypatch.setitem(sys.modules, "pedalboard", SimpleNamespace(load_plugin=lambda path: FakePlugin()))
+        def __setattr__(self, name, value):
+            pytest.fail("pedalboard looks through every parameter here")
+
+    def load_plugin(path):
+        ignored = scan.PARAMETER_NAME_REGEXES_TO_IGNORE
+        assert any(regex.match("MIDI CC 0|1") for regex in ignored), "every value of every parameter is tried"
+        return FakePlugin()
+
+    scan = SimpleNamespace(PARAMETER_NAME_REGEXES_TO_IGNORE=set())
+    monkeypatch.setitem(sys.modules, "pedalboard", SimpleNamespace(load_plugin=load_plugin, _pedalboard=scan))
     row = np.array(new_patch(), np.float32)
     row[-3:] = 48, 90, 1.5
     assert surge_engine.Plugin("Surge XT.vst3")(row).shape == (132300,)

@@ -137,7 +137,8 @@ def test_a_real_shard_is_read_and_its_values_come_back():
     for column, name in enumerate(names):
         told = again[:, [param.get("path") for param in facts()["params"]].index(name)]
         kept = ~whole.get(name, torch.zeros(len(raw), dtype=torch.bool))
-        assert torch.allclose(told[kept], raw[kept, column], atol=1e-4, rtol=1e-5), name
+        step = 5e-4 if name == "hold_s" else 0  # notes are held for whole milliseconds
+        assert torch.allclose(told[kept], raw[kept, column], atol=1e-4 + step, rtol=1e-5), name
     found = source(Path(FACTS, "data")).take("train", 0, 8)
     assert (found.params.shape, found.audio.shape) == ((8, len(surge.SPEC)), (8, surge.SAMPLES))
     assert (found.audio.abs().amax(1) > 1e-3).all()

@@ -172,6 +172,56 @@ def test_modulations_are_found_wherever_they_are():
     assert SPEC.to_human(files.to_params(told))[SPEC.index("mod.env_2_to_filter_1_cutoff")] == pytest.approx(0.75)
 
 
+ALL_ON = {"osc2.level": 0.4, "osc2.transpose": 7, "noise.level": 0.3, "noise.to": 1, "osc1.to": 2, "filter1.cutoff": 60,
+          "filter2.cutoff": 50, "mod.lfo_2_to_osc_2_level": 1, "mod.env_2_to_filter_1_cutoff": 0.5}  # fmt: skip
+SWITCHES = ["osc_1_on", "osc_2_on", "sample_on", "filter_1_on", "filter_2_on"]
+
+
+def heard(told):
+    """The second note of an engine, as its levels glide from those of a new patch while the first sounds."""
+    engine = vita.Synth()
+    engine.set_sample_rate(44100)
+    assert engine.load_json(json.dumps(told))
+    return [engine.render(48, 100 / 127, 0.3, 0.5) for _ in range(2)][1]
+
+
+@pytest.mark.parametrize("follows", [0, 1], ids=["parallel", "in a row"])
+@pytest.mark.parametrize("off", [*([name] for name in SWITCHES), SWITCHES[1:], SWITCHES[3:]], ids=" ".join)
+def test_what_is_switched_off_is_as_silent_as_in_vital(off, follows):
+    told = json.loads(files.write(patch(**ALL_ON, **{"filter2.follows_filter1": follows})[0]))
+    with_all = heard(told)
+    told["settings"].update(dict.fromkeys(off, 0.0))
+    np.testing.assert_allclose(heard(json.loads(files.write(files.to_params(told)))), heard(told), atol=1e-5)
+    assert np.abs(heard(told) - with_all).max() > 1e-3
+
+
+def test_a_switch_that_the_file_lacks_is_as_in_a_new_patch():
+    engine, told = vita.Synth(), json.loads(files.write(patch(**ALL_ON)[0]))
+    given_ = [engine.get_control_details(name).default_value for name in SWITCHES]
+    for name in SWITCHES:
+        del told["settings"][name]
+    human = dict(zip(SPEC.names, SPEC.to_human(files.to_params(told)).tolist(), strict=True))
+    found = [human[name] > 0 for name in ("osc1.level", "osc2.level", "noise.level", "filter1.mix", "filter2.mix")]
+    assert found == [bool(default) for default in given_]
+
+
+def test_a_modulation_that_is_bypassed_is_none():
+    told = json.loads(files.write(patch(**{"mod.env_2_to_filter_1_cutoff": 0.5})[0]))
+    amount = SPEC.index("mod.env_2_to_filter_1_cutoff")
+    told["settings"]["modulation_1_bypass"] = 1.0
+    assert SPEC.to_human(files.to_params(told))[amount] == pytest.approx(0)
+    told["settings"]["modulations"][40] = told["settings"]["modulations"][0]  # the same again, and not bypassed
+    told["settings"]["modulation_41_amount"] = 0.25
+    assert SPEC.to_human(files.to_params(told))[amount] == pytest.approx(0.25)
+
+
+def test_a_preset_that_names_no_note_plays_c4_for_a_second():
+    told = json.loads(TEXT) | {"comments": "A fat bass."}
+    assert SPEC.to_human(files.to_params(told))[-3:].tolist() == pytest.approx([60, 100, 1])
+    told["comments"] = "Mine. Play MIDI note 33 at velocity 64 and hold it for 0.456 s."
+    assert SPEC.to_human(files.to_params(told))[-3:].tolist() == pytest.approx([33, 64, 0.456])
+
+
 # the command line
 
 

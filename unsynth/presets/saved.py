@@ -66,7 +66,7 @@ def find(paths: Iterable[str | Path], synth: str = ALL) -> list[Path]:
 
 
 def read(path: Path) -> list[Preset]:
-    """The presets in a file. A DX7 voice and a preset that names no note play C4.
+    """The presets in a file. A DX7 voice and a preset that names no note play C4, held for a second at velocity 100.
 
     Raises:
         NotFoundError: no such file, or it may not be read.

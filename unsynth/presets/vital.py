@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +21,26 @@ from unsynth.synths.vital_patch import (
     OSCILLATORS,
     ROUTES,
     TABLE,
+    TO,
     Control,
     build,
     human,
+    note_in,
 )
 
 Json = dict[str, Any]
 
 LARGEST = 1 << 24  # bytes of a file that is read
-PLAYED = re.compile(r"Play MIDI note (\d{1,3}) at velocity (\d{1,3}) and hold it for (\d{1,2}\.\d{3}) s\.")
+SILENCED = {  # Vital's switches of what is always on in the subset, and what is 0 there where they are off
+    "osc_1_on": "osc_1_level",
+    "osc_2_on": "osc_2_level",
+    "sample_on": "sample_level",
+    "filter_1_on": "filter_1_mix",
+    "filter_2_on": "filter_2_mix",
+}
+ON = "osc_1_on"  # the only one of them that is on in a new patch
+SENDS = ("osc_1_destination", "osc_2_destination", "sample_destination")
+BOTH = TO.index("filters 1+2")
 KEPT = 0.25  # share of the modulations and effects that random patches use
 EFFECTS = ("distortion.on", "delay.on", "reverb.on")
 KEYS = (36, 84)  # notes of random patches
@@ -71,7 +81,7 @@ def parse(data: bytes) -> Json:
 def to_params(preset: Json) -> Params:
     """The nearest patch that unsynth's subset of Vital can make, ``(param,)``; what is out of range is clamped.
 
-    Modulations and effects that the subset has not are left out.
+    Modulations and effects that the subset has not are left out. What is switched off gets a level, mix or amount of 0.
 
     Raises:
         PatchError: a value of a wrong type, a wavetable that the subset has not, or a choice that it has not.
@@ -79,9 +89,10 @@ def to_params(preset: Json) -> Params:
     settings = preset["settings"]
     for n in range(1, OSCILLATORS + 1):
         _check_table(settings, n)
-    given = {**settings, **_amounts(settings), **_shapes(settings)}
+    given = {**settings, **_amounts(settings), **_shapes(settings), **_silence(settings)}
     values = [_value(control, given) for control in CONTROLS]
-    return SPEC.to_unit(torch.tensor([*values, *_note(preset)], dtype=torch.float64))
+    note = note_in(str(preset.get("comments", "")))
+    return SPEC.to_unit(torch.tensor([*values, *note], dtype=torch.float64))
 
 
 def export(title: str, stems: list[str], params: Params) -> dict[str, bytes]:
@@ -133,19 +144,43 @@ def _check_table(settings: Json, n: int) -> None:
     tables = settings.get("wavetables")
     table = tables[n - 1] if isinstance(tables, list) and len(tables) >= n else None
     name = table.get("name") if isinstance(table, dict) else None
-    if name != TABLE and _number(settings, f"osc_{n}_on") != 0 and _number(settings, f"osc_{n}_level") != 0:
+    if name != TABLE and _is_on(settings, f"osc_{n}_on") and _number(settings, f"osc_{n}_level") != 0:
         raise PatchError(
             f"Oscillator {n} has the wavetable {str(name)[:40]!r}, which unsynth's subset of Vital has not."
         )
 
 
+def _is_on(settings: Json, switch: str) -> bool:
+    """Whether one of ``SILENCED`` is on; as in a new patch of Vital where the file does not say."""
+    number = _number(settings, switch)
+    return switch == ON if number is None else number != 0
+
+
+def _silence(settings: Json) -> Json:
+    """The controls that silence what is switched off, and keep what modulates a level from making it heard again."""
+    silent = {control: 0.0 for switch, control in SILENCED.items() if not _is_on(settings, switch)}
+    routes = {f"modulation_{n}_amount": 0.0 for n, (_, to, _) in enumerate(ROUTES, 1) if to in silent}
+    return {**silent, **routes, **_around([n for n in (1, 2) if f"filter_{n}_mix" in silent], settings)}
+
+
+def _around(off: list[int], settings: Json) -> Json:
+    """The ways that sound takes in Vital around filters that are ``off``.
+
+    What goes to both goes to the one that is on alone, and the second follows no first that is off.
+    """
+    other = {1: TO.index("filter 2"), 2: TO.index("filter 1")}
+    both = {send: other[off[0]] for send in SENDS if off and _number(settings, send) == BOTH}
+    return both | ({"filter_2_filter_input": 0} if 1 in off else {})
+
+
 def _amounts(settings: Json) -> Json:
-    """The amounts of the routes of the subset, wherever in the file they are."""
+    """The amounts of the routes of the subset, wherever in the file they are; 0 for those that are bypassed."""
     slots = settings.get("modulations", [])
     if not isinstance(slots, list) or not all(isinstance(slot, dict) for slot in slots):
         raise PatchError("The preset is damaged: its modulations are not a list of objects.")
     ends = [(str(slot.get("source")), str(slot.get("destination"))) for slot in slots]
-    slot_of = {end: slot for slot, end in reversed(list(enumerate(ends, 1)))}
+    bypassed = [_number(settings, f"modulation_{slot}_bypass") for slot in range(1, len(ends) + 1)]
+    slot_of = {end: slot for slot, end in reversed(list(enumerate(ends, 1))) if not bypassed[slot - 1]}
     slots_of_routes = {
         f"modulation_{n}_amount": slot_of.get((source, to)) for n, (source, to, _) in enumerate(ROUTES, 1)
     }
@@ -162,8 +197,3 @@ def _shapes(settings: Json) -> Json:
         raise PatchError("The preset is damaged: its LFOs are not a list of objects.")
     points = [lfo.get("points") for lfo in lfos[:LFOS]]
     return {f"lfo_{n}_shape": shapes.index(p) if p in shapes else 0 for n, p in enumerate(points, 1)}
-
-
-def _note(preset: Json) -> list[float]:
-    told = PLAYED.search(str(preset.get("comments", ""))[:1000])
-    return [float(number) for number in told.groups()] if told else [control.default for control in NOTE]

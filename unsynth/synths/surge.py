@@ -9,7 +9,7 @@ from torch import Tensor
 from unsynth.base import Audio, Params, SoundIds, Synth, UsageError
 from unsynth.params import Param, ParamSpec
 from unsynth.synths import surge_values
-from unsynth.synths.engines import played
+from unsynth.synths.engines import played, whole_ticks
 from unsynth.synths.surge_engine import RATE, SAMPLES, SECONDS, available
 from unsynth.synths.surge_values import facts
 
@@ -35,9 +35,14 @@ SPEC = _spec()
 
 
 def to_raw(params: Params) -> Float[Tensor, "batch param"]:
-    """The synth's own values (``osc1.type`` 8 is modern) of ``params``, as its files have them."""
+    """The synth's own values (``osc1.type`` 8 is modern) of ``params``, as its files have them.
+
+    The note is held for whole ticks: what is heard and scored is the note that is exported.
+    """
     rows = SPEC.to_human(params.detach().cpu()).tolist()
-    return torch.tensor([surge_values.to_raw(row) for row in rows]).reshape(params.shape)
+    raw = torch.tensor([surge_values.to_raw(row) for row in rows]).reshape(params.shape)
+    raw[:, -1] = whole_ticks(raw[:, -1])
+    return raw
 
 
 def to_params(raw: Float[Tensor, "batch param"]) -> Params:

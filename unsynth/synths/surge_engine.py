@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unsynth.errors import UsageError
+from unsynth.synths import plugin_engine
 from unsynth.synths.surge_patch import HEADER, PLAYED, build, to_preset
 
 RATE = 44100
@@ -104,15 +105,14 @@ class Plugin:
     """
 
     def __init__(self, path: str) -> None:
-        from pedalboard import load_plugin  # pyright: ignore
-
-        self._plugin: Any = load_plugin(path)
+        self._plugin: Any = plugin_engine.load(path)
         self._class = PRESET_HEADER.unpack_from(self._plugin.preset_data)[2]
 
     def __call__(self, row: Row) -> Row:
         note, velocity, hold = row[-PLAYED:].tolist()
         chunk = build(to_preset(row.tolist()))[HEADER.size :]
-        self._plugin.preset_data = vst_preset(self._class, chunk)
+        # not by `=`: for that, pedalboard looks first through the thousands of parameters for one of this name
+        object.__setattr__(self._plugin, "preset_data", vst_preset(self._class, chunk))
         self._plugin([], duration=SETTLE, sample_rate=RATE)
         keys = [([0x90, round(note), round(velocity)], 0.0), ([0x80, round(note), 0], hold)]
         return self._plugin(keys, duration=SECONDS, sample_rate=RATE, reset=False).mean(0)[:SAMPLES]

@@ -18,6 +18,7 @@ from xml.sax.saxutils import quoteattr
 
 from unsynth.errors import PatchError
 from unsynth.synths.surge_values import SINE, facts, is_whole, new_patch
+from unsynth.synths.vital_patch import comment, note_in
 
 REVISION = 22
 HEADER = struct.Struct(">4sI4sI4sII28sI")  # of the file: CcnK, size, FPCh, 1, cjs3, 1, 1, name, size of the chunk
@@ -189,21 +190,27 @@ def to_preset(raw: Sequence[float], name: str = "unsynth") -> Preset:
     named = list(zip(facts()["params"], raw, strict=True))
     values = {p["element"]: value for p, value in named if p["element"] and "source" not in p}
     routes = {(p["element"], p["source"]): value for p, value in named if "source" in p}
-    note, velocity, hold = raw[-PLAYED:]
-    comment = f"Play MIDI note {note:.0f} at velocity {velocity:.0f} and hold it for {hold:.3f} s."
-    return Preset(name, REVISION, values, routes, comment)
+    return Preset(name, REVISION, values, routes, comment(*raw[-PLAYED:]))
 
 
 def from_preset(preset: Preset) -> list[float]:
-    """The raw values of a patch in the order of the spec; what the patch does not say is as in a new one.
+    """The raw values of a patch in the order of the spec, with the note that its comment says.
 
-    A muted oscillator of a type that the spec has not becomes a new one. Extended ranges are not followed.
+    What the patch does not say is as in a new one, and so is a muted oscillator of a type that the spec has not. The
+    scene's octave and pitch are in the oscillators', which may leave their ranges. Extended ranges are not followed.
     """
-    values = {name: value for name, value in preset.values.items() if not _is_idle(name, preset.values)}
-    return [
+    values = {name: value for name, value in _tuned(preset.values).items() if not _is_idle(name, preset.values)}
+    sound = [
         preset.routes.get((p["element"], p["source"]), 0.0) if "source" in p else values.get(p["element"], new)
         for p, new in zip(facts()["params"], new_patch(), strict=True)
     ]
+    return [*sound[:-PLAYED], *note_in(preset.comment)]
+
+
+def _tuned(values: Mapping[str, float]) -> dict[str, float]:
+    """``values`` with the scene's octave and pitch, which the spec has not, added to those of its oscillators."""
+    scene_of = {f"a_osc{n}_{what}": f"a_{what}" for n in (1, 2, 3) for what in ("octave", "pitch")}
+    return {**values, **{own: values.get(own, 0) + values.get(scene, 0) for own, scene in scene_of.items()}}
 
 
 def _is_idle(element: str, values: Mapping[str, float]) -> bool:
