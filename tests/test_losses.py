@@ -119,6 +119,29 @@ def test_losses_are_exact_under_autocast(pair, loss):
     assert torch.equal(rounded, loss(a, b))
 
 
+def test_what_is_far_from_a_sound_changes_neither_its_loss_nor_its_gradients():
+    """Partners that are found, and some that are as far as can be."""
+    generator = torch.Generator().manual_seed(0)
+    a = torch.nn.functional.normalize(torch.randn(64, 8, generator=generator, dtype=torch.float64), dim=1)
+    b = torch.cat([a[:60], -a[60:]])
+    decoys = -a[:5]
+    found, expected = [], []
+    for told, loss in ((found, losses.info_nce), (expected, plain_info_nce)):
+        x, y = a.clone().requires_grad_(), b.clone().requires_grad_()
+        value = loss(x, y, 0.01, decoys)
+        value.backward()
+        told += [value.detach(), x.grad, y.grad]
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
+
+
+def plain_info_nce(a, b, temperature, decoys):
+    unit = [torch.nn.functional.normalize(x, dim=1) for x in (a, b, decoys)]
+    there = (unit[0] @ torch.cat(unit[1:]).T / temperature).log_softmax(1).diagonal()
+    back = (unit[1] @ unit[0].T / temperature).log_softmax(1).diagonal()
+    return -(there.mean() + back.mean()) / 2
+
+
 def test_the_temperature_comes_back_from_its_floor():
     """A clamped value would have no gradient, and stay there for good."""
     criterion = Contrastive(4, 4, dim=4, temperature=0.001, coldest=0.01)
