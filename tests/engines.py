@@ -62,3 +62,15 @@ class Modules:
 
     def __call__(self, row):
         return np.full(SAMPLES, sum(name in sys.modules for name in ("torch", "pytest", "unsynth.base")), np.float32)
+
+
+class Fragile:
+    """A sine of row[0] Hz, 0.1 s long; crashes where row[1] is above ``most``."""
+
+    def __init__(self, most):
+        self.most = float(most)
+
+    def __call__(self, row):
+        if row[1] > self.most:
+            os.abort()
+        return (np.sin(2 * np.pi * row[0] * np.arange(4410) / 44100) / 2).astype(np.float32)

@@ -13,6 +13,7 @@ from commands import EXAMPLE, is_one_sentence, one_thread, run  # noqa: F401
 from plugins import REASON, plugin
 
 from unsynth.base import EngineError, NotFoundError, PatchError, UsageError
+from unsynth.presets import patch
 from unsynth.synths import plugin as plugins, plugin_engine, plugin_profile, synth
 
 
@@ -117,11 +118,75 @@ def test_the_past_is_forgotten_by_the_cheapest_way_that_works(pretend, forgets):
     assert (told["deterministic"], told["reset"]) == (True, forgets)
 
 
-def test_a_plugin_that_cannot_repeat_itself_is_called_that(pretend):
+@pytest.mark.parametrize(("dear", "reset"), [(60, "fresh"), (-1, "flush")])
+def test_a_plugin_that_cannot_repeat_itself_is_called_that_and_forgets_as_much_as_it_can(
+    pretend, monkeypatch, dear, reset
+):
     pretend("never")
+    monkeypatch.setattr(plugin_profile, "DEAR", dear)
     told = plugin_profile.profile("Pretend.vst3", 0.1)
     assert not told["deterministic"]
+    assert told["reset"] == reset
     assert "Unheard" not in told["dropped"]
+
+
+def saved(tmp_path, monkeypatch, **changes):
+    """A profile in a file, of a plugin that this user has used."""
+    monkeypatch.setenv("UNSYNTH_DATA", str(tmp_path / "data"))
+    file, told = tmp_path / "p.json", plugin_profile.profile(str(tmp_path / "Pretend.vst3"), 0.1) | changes
+    for path in (file, plugins.own(told["path"])):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({name: value for name, value in told.items() if value is not None}))
+    return file
+
+
+def heard(monkeypatch):
+    """How long the engine may take, each time that one is asked for sounds."""
+    waits = []
+
+    def played(engine, samples, rows, workers, **wait):
+        waits.append(wait)
+        return torch.full((len(rows), samples), 0.5)
+
+    monkeypatch.setattr(plugins, "played", played)
+    return waits
+
+
+def test_slow_plugins_are_waited_for(pretend, tmp_path, monkeypatch):
+    waits = heard(monkeypatch)
+    quick = json.loads(saved(tmp_path, monkeypatch).read_text())
+    assert (quick["timeout"], quick["start_timeout"]) == (20, 60)
+    monkeypatch.setattr(plugin_profile, "SLACK", 1e9)
+    slow = saved(tmp_path, monkeypatch)
+    told = json.loads(slow.read_text())
+    assert min(told["timeout"], told["start_timeout"]) > 60
+    monkeypatch.setattr(plugins, "LONGEST_WAIT", 1e12)
+    plugins.Plugin(str(slow)).render(torch.rand(1, 10))
+    old = saved(tmp_path, monkeypatch, timeout=None, start_timeout=None)
+    plugins.Plugin(str(old)).render(torch.rand(1, 10))
+    assert waits == [{name: told[name] for name in ("timeout", "start_timeout")}, {"timeout": 20, "start_timeout": 60}]
+
+
+@pytest.mark.parametrize("wait", [0, -1, float("nan"), float("inf"), "x", []])
+def test_a_profile_with_impossible_waits_is_none(pretend, tmp_path, monkeypatch, wait):
+    with pytest.raises(PatchError):
+        plugins.read(saved(tmp_path, monkeypatch, timeout=wait))
+
+
+def test_a_patch_of_a_plugin_is_played_from_any_folder(pretend, tmp_path, monkeypatch, capsys):
+    file = saved(tmp_path, monkeypatch)
+    heard(monkeypatch)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    specs = [synth(f"plugin:{path}").spec for path in ("p.json", "./elsewhere/../p.json", file)]
+    assert len({spec.hash for spec in specs}) == 1
+    assert specs[0].synth == f"plugin:{file}"
+    made = patch.Patch(specs[0].synth, specs[0].hash, (0.5,) * 10, 0, 0.0, 0.0, {}, 0.0, 0, 0, "0")
+    (tmp_path / "patch.json").write_text(patch.to_json(made, specs[0]))
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    code, out, err = run(capsys, "render", "../patch.json", "--out", "a.wav")
+    assert (code, out, err) == (0, "a.wav\n", "")
+    assert soundfile.info("a.wav").frames == 4410
 
 
 def test_rows_are_raw_values(pretend, tmp_path):
@@ -182,8 +247,10 @@ def needs(name):
 @pytest.fixture(scope="module")
 def nekobi(tmp_path_factory):
     pytest.importorskip("pedalboard", reason="needs pedalboard: pip install 'unsynth[plugin]'")
-    file = tmp_path_factory.mktemp("profile") / "nekobi.json"
-    return plugins.Plugin(str(plugins.make(str(plugin("Nekobi")), file, 0.5)))
+    path = str(plugin("Nekobi"))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("UNSYNTH_DATA", str(tmp_path_factory.mktemp("data")))
+        yield plugins.Plugin(str(plugins.make(path, plugins.own(path), 0.5)))
 
 
 @needs("Nekobi")

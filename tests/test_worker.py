@@ -86,6 +86,28 @@ def test_a_patch_that_hangs_is_killed():
     assert time.monotonic() - began < 60
 
 
+def test_what_cannot_be_played_is_judged_in_order_where_that_is_wanted():
+    rows, told = np.array([[0, 0.5], [1, 0], [3, 0], [4, 0], [0, 0.25]]), []
+    with pool("Moody", attempts=1) as shared:
+        sounds = shared.render(rows, told.extend)
+    assert [bool(error) for error in told] == [False, True, True, True, False]
+    assert ["crashed or hung" in told[1], "a knob fell off" in told[2], "499 samples" in told[3]] == [True] * 3
+    np.testing.assert_array_equal(sounds[[0, 4], 0], [0.5, 0.25])
+
+
+def test_a_judge_who_has_heard_enough_ends_it(moody):
+    def refuse(errors):
+        raise EngineError("enough")
+
+    with pytest.raises(EngineError, match="enough"):
+        moody.render(np.array([[0, 0.5]] * 6), refuse)
+
+
+def test_an_engine_that_cannot_be_made_is_an_error_whatever_the_judge_says():
+    with pool("Broken", attempts=1) as shared, pytest.raises(EngineError, match="the licence is missing"):
+        shared.render(np.zeros((3, 1)), lambda errors: None)
+
+
 def test_what_an_engine_raises_is_told(moody):
     with pytest.raises(EngineError, match="ValueError: a knob fell off"):
         moody.render(np.array([[0, 0], [3, 0]]))

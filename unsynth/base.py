@@ -275,7 +275,7 @@ class Problem:
             with torch.no_grad():
                 found = self.distance(self.synth.render(batch.to(self.device))).cpu()
             distances[first : first + len(batch)] = found
-            self._record(batch, torch.nan_to_num(found, nan=float("inf")))
+            self._record(batch, torch.nan_to_num(found, nan=torch.inf, posinf=torch.inf))
         return distances
 
     def _record(self, params: Params, distances: Float[Tensor, " batch"]) -> None:

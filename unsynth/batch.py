@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from unsynth import __version__, audio, crew, folders
-from unsynth.base import Budget, OutputError, Problem, UnsynthError, UsageError
+from unsynth.base import Budget, NotFoundError, OutputError, Problem, UnsynthError, UsageError
 from unsynth.match import Match, match
 from unsynth.report import index
 from unsynth.synths import synth as synth_of
@@ -26,6 +26,7 @@ RECORD = "result.json"
 TEXTS = ("folder", "synth", "unheard")  # of a result
 NUMBERS = ("distance", "gain_db", "candidates", "seconds", "renders", "seed", "interrupted")
 PROMISED = ("patch.json", "report.html")
+TROUBLE = "trouble"  # a text that a result has where an engine failed on some patches
 HEARD = "match.wav"  # promised where something plays the synth
 OVERVIEWS = {
     "index.html": ("<!doctype html><!-- unsynth match -->", index.page),
@@ -73,7 +74,8 @@ class Outcome:
             return f"{self.target}: {guessed}; {report}. {why}"
         scores = ", ".join(f"{name} {v:.3g}" for name, v in self.result["metrics"].items() if v is not None)
         spent = f"{self.result['seconds']:.1f} s, {self.result['renders']:,} renders"
-        return f"{self.target}: {scores}; {'done before' if self.resumed else spent}; {report}"
+        told = f"{self.target}: {scores}; {'done before' if self.resumed else spent}; {report}"
+        return ". ".join(filter(None, [told, self.result.get(TROUBLE)]))
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,8 @@ def run(
     each = partial(_outcome, task=task, on_progress=on_progress if who.alone else None)
     failed, order = list[Outcome](), list(sounds)
     try:
-        outcomes = crew.share(each, _errands(sounds, out), who, name=attrgetter("sound"), given_up=_given_up)
+        errands, given_up = _errands(sounds, out), lambda errand, error: Outcome(errand.sound, {}, error)
+        outcomes = crew.share(each, errands, who, name=attrgetter("sound"), given_up=given_up)
         for number, (_, outcome) in enumerate(outcomes, start=1):
             if outcome.error:
                 failed = sorted([*failed, outcome], key=lambda one: order.index(one.target))
@@ -150,10 +153,6 @@ def _errands(sounds: dict[str, UnsynthError | None], out: Path) -> Iterator[Erra
         errand = Errand(sound, out if error else _folder(out, Path(sound), taken), error)
         taken.add(errand.folder)
         yield errand
-
-
-def _given_up(errand: Errand, error: UnsynthError) -> Outcome:
-    return Outcome(errand.sound, {}, error)
 
 
 def _outcome(errand: Errand, task: Task, on_progress: OnProgress | None) -> Outcome:
@@ -183,12 +182,9 @@ def _require_seen(out: Path) -> None:
 def _overview(out: Path, failed: list[Outcome]) -> None:
     """Write the index page and the table, but over no file that is not ours."""
     records = [(file.parent, _record(file.parent)) for file in sorted(out.glob(f"*/{RECORD}"))]
-    done = [
-        {**r["result"], "target": r["job"]["sound"], "folder": str(f)}
-        for f, r in records
-        if isinstance(r.get("result"), dict)
-    ]
-    results = done + [outcome.json() for outcome in failed]
+    done = [(folder, record) for folder, record in records if isinstance(record.get("result"), dict)]
+    results = [{**r["result"], "target": r["job"]["sound"], "folder": str(f)} for f, r in done]
+    results += [outcome.json() for outcome in failed]
     for name, (beginning, made) in OVERVIEWS.items():
         if len(results) > 1 and _begins(out / name, beginning):
             audio.write_text(out / name, made(results))
@@ -198,15 +194,16 @@ def _begins(path: Path, beginning: str) -> bool:
     """Whether a file begins so, or there is none."""
     try:
         return path.read_bytes().startswith(beginning.encode())
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False
+    except OSError as error:
+        return isinstance(error, FileNotFoundError)
 
 
 def _job(sound: Path, task: Task) -> Json:
     """Everything that decides a result; as JSON, so that it can be compared with what a file says."""
-    facts = sound.stat()
+    try:
+        facts = sound.stat()
+    except OSError as error:
+        raise NotFoundError(f"{sound} cannot be read any more ({error.strerror}).") from error
     asked = {name: value for name, value in asdict(task).items() if name != "device"}
     source = {"sound": str(sound.resolve()), "bytes": facts.st_size, "changed_ns": facts.st_mtime_ns}
     synth = synth_of(task.synth)
@@ -241,9 +238,9 @@ def _record(folder: Path) -> Json:
 
 def _is_result(told: Any) -> bool:
     """Whether ``told`` is what :func:`_result` gave."""
-    if not isinstance(told, dict) or told.keys() != {*TEXTS, *NUMBERS, "metrics"}:
+    if not isinstance(told, dict) or told.keys() - {TROUBLE} != {*TEXTS, *NUMBERS, "metrics"}:
         return False
-    if not isinstance(told["metrics"], dict):
+    if not isinstance(told["metrics"], dict) or not isinstance(told.get(TROUBLE, ""), str):
         return False
     given = [told[name] for name in NUMBERS if name != "distance" or not told["unheard"] or told[name] is not None]
     numbers = given + [value for value in told["metrics"].values() if value is not None]
@@ -287,6 +284,7 @@ def _result(found: Match, folder: Path) -> Json:
         "seed": found.seed,
         "interrupted": found.interrupted,
         "unheard": found.unheard,
+        **({TROUBLE: found.trouble} if found.trouble else {}),
     }
 
 

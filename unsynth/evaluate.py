@@ -26,6 +26,7 @@ from unsynth.search import METHODS, MODEL, Setting, made
 from unsynth.search.baselines import Mean, Restarts
 from unsynth.search.gradient import Gradient
 from unsynth.search.objective import MatchDistance
+from unsynth.synths.engines import Losses, far_where_lost, forgiven
 from unsynth.targets import Presets, Target
 
 SAME = ("budget", "seed", "synth", "spec", "sounds", "split", "presets", "distance")  # of all rows of a file of results
@@ -75,8 +76,8 @@ def solve(setting: Setting, target: Target, arm: str, budget: Budget) -> Row:
         assert target.params is not None
         params, renders = target.params, 1
     else:
-        problem = Problem(synth, target.sound, MatchDistance(target.sound), budget)
-        with torch_on_one_thread():
+        problem = Problem(synth, target.sound, far_where_lost(MatchDistance(target.sound)), budget)
+        with torch_on_one_thread(), forgiven(Losses()):
             params = made(arm, setting, ARMS)(problem, Solution.nothing(len(synth.spec))).best(1).params
         renders = problem.renders
     seconds = time.perf_counter() - began

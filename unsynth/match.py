@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -16,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from unsynth import __version__, audio
-from unsynth.base import Budget, OutputError, Params, Problem, Search, Solution, Synth, UsageError
+from unsynth.base import Budget, EngineError, OutputError, Params, Problem, Search, Solution, Synth, UsageError
 from unsynth.candidates import Candidate, of, stems, tell_apart, unheard
 from unsynth.native import torch_on_one_thread
 from unsynth.params import ParamSpec
@@ -27,6 +28,7 @@ from unsynth.search.held import Held
 from unsynth.search.objective import MatchDistance
 from unsynth.sounds import ids
 from unsynth.synths import synth as synth_of
+from unsynth.synths.engines import Losses, far_where_lost, forgiven
 
 APART_SECONDS = 0.1  # spent on what sets the candidates apart, at the search's own pace of rendering
 APART_SHARE = 0.01  # of the renders, where they are the only budget: as many whatever the pace
@@ -48,6 +50,7 @@ class Match:
         seed: seed of the search.
         interrupted: whether Ctrl-C ended the search before its budget was spent.
         unheard: why nothing was rendered, so that the candidates have no sound and no scores; empty where it was.
+        trouble: how many patches the engine could not play, and why the search ended early; empty where all went well.
     """
 
     name: str
@@ -61,6 +64,7 @@ class Match:
     seed: int
     interrupted: bool = False
     unheard: str = ""
+    trouble: str = ""
 
     @property
     def synth(self) -> str:
@@ -132,6 +136,7 @@ def match(
     """Search for the patches that make ``sound``. Ctrl-C ends the search and keeps the best so far.
 
     Where nothing plays the synth, an estimator guesses, if there is one of it: the match says so in ``unheard``.
+    A patch that crashes an engine is as far as can be; ``trouble`` tells, as it does where the engine fails for good.
 
     Args:
         sound: a sound file, or samples as in :func:`unsynth.audio.from_array`.
@@ -160,12 +165,15 @@ def match(
     played, first = _started(instrument, start, held)
     search = method if isinstance(method, Search) else method_of(method, played, seed)
     target = _target(sound, rate, instrument)
-    where = as_device(device)
+    where, losses = as_device(device), Losses()
     with torch_on_one_thread():  # on more, torch's sums would differ in the last bits
-        problem = Problem(played, target[None], MatchDistance(target[None]), limit, on_progress, device=where)
-        found, interrupted = _search(problem, search, first)
+        distance = far_where_lost(MatchDistance(target[None]))
+        problem = Problem(played, target[None], distance, limit, on_progress, device=where)
+        with forgiven(losses):
+            found, stopped = _search(problem, search, first)
         chosen = of(problem, found, candidates)
-        tell_apart(instrument, chosen, _apart(problem))
+        with suppress(EngineError):  # what is told apart may crash the engine, and can be done without
+            tell_apart(instrument, chosen, _apart(problem))
     return Match(
         name=name,
         spec=instrument.spec,
@@ -176,7 +184,8 @@ def match(
         seconds=problem.seconds,
         renders=problem.renders,
         seed=seed,
-        interrupted=interrupted,
+        interrupted=isinstance(stopped, KeyboardInterrupt),
+        trouble=losses.told(stopped),
     )
 
 
@@ -259,15 +268,15 @@ def _guessed(
     return Match(*facts, time.perf_counter() - began, 0, seed, unheard=synth.lacks())
 
 
-def _search(problem: Problem, search: Search, start: Params) -> tuple[Solution, bool]:
-    """What the search finds with the budget of ``problem``, and whether Ctrl-C came first."""
+def _search(problem: Problem, search: Search, start: Params) -> tuple[Solution, BaseException | None]:
+    """What the search finds with the budget of ``problem``, and what ended it before: Ctrl-C, or the engine."""
     try:
         problem.evaluate(start)
-        return search(problem, problem.elite).join(problem.elite), False
-    except KeyboardInterrupt:
-        if not len(problem.elite.params):
+        return search(problem, problem.elite).join(problem.elite), None
+    except (KeyboardInterrupt, EngineError) as error:
+        if not problem.elite.distances.isfinite().any():
             raise
-        return problem.elite, True
+        return problem.elite, error
 
 
 def _apart(problem: Problem) -> int:

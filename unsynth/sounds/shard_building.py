@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,31 +13,37 @@ import numpy as np
 import torch
 
 from unsynth import audio, crew, folders
-from unsynth.base import Batch, OutputError, Params, PatchError, SoundIds, Synth, UsageError
+from unsynth.base import Batch, EngineError, OutputError, Params, PatchError, SoundIds, Synth, UsageError
 from unsynth.native import torch_on_one_thread
 from unsynth.sounds import shards, tars
 from unsynth.sounds.live import Live
 from unsynth.sounds.source import SPLITS, Split, ids_of
 from unsynth.sounds.stream import ahead
+from unsynth.synths.engines import Losses, forgiven, lost
 
 LARGEST = 256  # sounds of a shard
 TOGETHER = 32  # sounds that are rendered at once
 HELD_OUT = 0.05  # share of the sounds that is for validation, and again for testing
+TOLD = "Patches that crash or hang the engine, in whose place the shards have others: %d (manifest.json names them)."
 
 
 @dataclass(frozen=True)
 class Part:
-    """The sounds of one shard: so many of a split, after its first ``start``."""
+    """The sounds of one shard: so many of a split, after its first ``start``.
+
+    Those after the first ``spare``, which no shard has, stand in for those whose patches crash the engine.
+    """
 
     name: str
     split: Split
     start: int
     count: int
+    spare: int
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """The patches of one shard, to be rendered."""
+    """The patches of one shard, to be rendered, and as many spare ones after them."""
 
     part: Part
     ids: SoundIds
@@ -51,7 +58,7 @@ def plan(count: int, largest: int = LARGEST) -> list[Part]:
     held = round(HELD_OUT * count)
     sizes: dict[Split, int] = {"train": count - 2 * held, "validation": held, "test": held}
     return [
-        Part(f"{split}-{number:05}", split, start, min(largest, sizes[split] - start))
+        Part(f"{split}-{number:05}", split, start, min(largest, sizes[split] - start), sizes[split] + start)
         for split in SPLITS
         for number, start in enumerate(range(0, sizes[split], largest))
     ]
@@ -68,6 +75,9 @@ def build(
 ) -> None:
     """Render ``count`` sounds into shards; those that are there already, and whole, stay.
 
+    The sound of a patch that crashes the engine is left out, and the next spare one takes its place; the manifest has
+    the ids that a shard lacks as its ``crashed``, and a warning is logged at the end.
+
     Args:
         folder: where to.
         source: of the sounds.
@@ -81,40 +91,64 @@ def build(
         PatchError: the folder has shards of something else.
         UnreadableError: its manifest is damaged.
         OutputError: it cannot be written.
-        EngineError: the engine failed.
+        EngineError: the engine cannot be started, or fails on most patches.
         WorkerError: nobody can do the work.
     """
     if count < 1:
         raise UsageError(f"{count} sounds make no shards; give --count 1 or more.")
-    parts, manifest = plan(count, largest), _begun(folder, source, count, largest)
+    parts, manifest, crashed = plan(count, largest), _begun(folder, source, count, largest), 0
     done = {part.name: manifest["shards"][part.name] for part in parts if _is_whole(folder, part.name, manifest)}
     todo = (_drawn(part, source) for part in parts if part.name not in done)
-    for drawn, tar in crew.share(partial(_rendered, source.synth), todo, who or crew.Alone(), name=Drawn.told):
-        path, part = folder / f"{drawn.part.name}.tar", drawn.part
+    for drawn, made in crew.share(partial(_rendered, source.synth), todo, who or crew.Alone(), name=Drawn.told):
+        path, part, (tar, lacking) = folder / f"{drawn.part.name}.tar", drawn.part, made
         audio.write_bytes(path, tar)
         done[part.name] = {"sounds": part.count, "sha256": shards.digest(path)}
+        done[part.name] |= {"crashed": lacking} if lacking else {}
         manifest["shards"] = {each.name: done[each.name] for each in parts if each.name in done}
         shards.save(folder, manifest)
+        crashed += len(lacking)
         on_progress(sum(shard["sounds"] for shard in done.values()))
+    if crashed:
+        logging.getLogger(__name__).warning(TOLD, crashed)
 
 
 def _drawn(part: Part, source: Live) -> Drawn:
-    ids = ids_of(part.split, part.start, part.count)
+    ids = torch.cat([ids_of(part.split, first, part.count) for first in (part.start, part.spare)])
     return Drawn(part, ids, source.params(part.split, ids))
 
 
-def _rendered(synth: Synth, drawn: Drawn) -> bytes:
-    """The tar of a shard."""
-    pieces = zip(drawn.ids.split(TOGETHER), drawn.params.split(TOGETHER), strict=True)
-    files = {shards.PARAMS: _npy(drawn.params)}
-    for batch in ahead(partial(_sounds, synth, ids, params) for ids, params in pieces):
-        files |= shards.pack(batch, synth.rate)
-    return tars.packed(files)
+def _rendered(synth: Synth, drawn: Drawn) -> tuple[bytes, list[int]]:
+    """The tar of a shard, and the ids that it lacks."""
+    files: dict[str, bytes] = {}
+    params: list[Params] = []
+    lacking: list[int] = []
+    for batch in _batches(synth, drawn):
+        good = ~lost(batch.audio)
+        files |= shards.pack(Batch(batch.ids[good], batch.params[good], batch.audio[good]), synth.rate)
+        params.append(batch.params[good])
+        lacking += batch.ids[~good].tolist()
+    return tars.packed({shards.PARAMS: _npy(torch.cat(params)), **files}), lacking
 
 
-def _sounds(synth: Synth, ids: SoundIds, params: Params) -> Batch:
+def _batches(synth: Synth, drawn: Drawn) -> Iterator[Batch]:
+    """The sounds of a shard, and spare ones until there are enough that are not lost."""
+    losses, first, wanted = Losses(), 0, drawn.part.count
+    while wanted:
+        rows = slice(first, first + wanted)
+        first, wanted = rows.stop, 0
+        if first > len(drawn.ids):
+            raise EngineError(
+                f"{drawn.told()} cannot be rendered: most patches crash the engine; choose another --prior."
+            )
+        pieces = zip(drawn.ids[rows].split(TOGETHER), drawn.params[rows].split(TOGETHER), strict=True)
+        for batch in ahead(partial(_sounds, synth, losses, ids, params) for ids, params in pieces):
+            wanted += int(lost(batch.audio).sum())
+            yield batch
+
+
+def _sounds(synth: Synth, losses: Losses, ids: SoundIds, params: Params) -> Batch:
     """On one thread of torch, of which others may split sums in another way."""
-    with torch.no_grad(), torch_on_one_thread():
+    with torch.no_grad(), torch_on_one_thread(), forgiven(losses):
         return Batch(ids, params, synth.render(params, ids))
 
 

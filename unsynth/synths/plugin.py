@@ -27,6 +27,7 @@ from unsynth.params import Kind, Param, ParamSpec
 from unsynth.synths.engines import played, whole_ticks
 from unsynth.synths.plugin_engine import RATE
 from unsynth.synths.plugin_profile import SCHEMA
+from unsynth.synths.worker import START_TIMEOUT, TIMEOUT
 
 INSTALL = "pip install 'unsynth[plugin]'"
 PREFIX = "plugin:"
@@ -36,6 +37,7 @@ DIGITS = 8
 LARGEST = 1 << 22  # bytes of a profile
 LONGEST = 600.0  # s of a sound
 HIGHEST = 1e9  # no value of a parameter is above
+LONGEST_WAIT = 86400.0  # s that an engine may take for anything
 
 Json = dict[str, Any]
 
@@ -61,7 +63,7 @@ class Plugin(Synth):
     def __init__(self, path: str, workers: int | None = None) -> None:
         self.profile_file = find(path)
         self.profile = read(self.profile_file)
-        self.spec = _spec(PREFIX + path, self.profile)
+        self.spec = _spec(PREFIX + os.path.abspath(path), self.profile)  # means the same wherever a patch is played
         self.name = f"plugin-{self.spec.hash}"
         self.rate, self.seconds, self.workers = RATE, float(self.profile["seconds"]), workers
 
@@ -79,7 +81,7 @@ class Plugin(Synth):
         """As :meth:`Synth.render`; EngineError where the plugin fails."""
         samples = round(self.rate * self.seconds)
         engine = f"unsynth.synths.plugin_engine:Engine:{self.profile_file}"
-        return played(engine, samples, self.rows(params), self.workers).to(params.device)
+        return played(engine, samples, self.rows(params), self.workers, **_waits(self.profile)).to(params.device)
 
     def presets(self, params: Params) -> list[bytes]:
         """The .vstpreset of each row."""
@@ -97,14 +99,14 @@ def find(path: str) -> Path:
             f"There is no plugin at {path}; give the path of a .vst3, as in {PREFIX}/path/to/Synth.vst3."
         )
     if Path(path).suffix == ".json":
-        return Path(path).absolute()
+        return Path(os.path.abspath(path))
     file = own(path)
     return file if file.is_file() else make(path, file)
 
 
 def own(path: str) -> Path:
     """Where the profile of a plugin is looked for."""
-    digest = hashlib.sha256(str(Path(path).absolute()).encode()).hexdigest()[:DIGITS]
+    digest = hashlib.sha256(os.path.abspath(path).encode()).hexdigest()[:DIGITS]
     return data_folder() / "plugins" / f"{Path(path).stem}-{digest}.json"
 
 
@@ -126,7 +128,7 @@ def make(path: str, file: Path, seconds: float = SECONDS) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as folder:
         made = Path(folder, "profile.json")
-        _run("profile", str(Path(path).absolute()), str(seconds), str(made))
+        _run("profile", os.path.abspath(path), str(seconds), str(made))
         audio.write_bytes(file, made.read_bytes())
     return file
 
@@ -138,6 +140,7 @@ def read(file: Path) -> Json:
             text = opened.read(LARGEST + 1)
         told = json.loads(text) if len(text) <= LARGEST else {}
         known = told["schema"] == SCHEMA and isinstance(told["path"], str) and 0 < float(told["seconds"]) <= LONGEST
+        known = known and all(0 < wait <= LONGEST_WAIT for wait in _waits(told).values())
         _spec("", told)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise PatchError(
@@ -151,6 +154,12 @@ def read(file: Path) -> Json:
 def installed() -> bool:
     """Whether pedalboard can be imported."""
     return find_spec("pedalboard") is not None
+
+
+def _waits(profile: Json) -> dict[str, float]:
+    """How long an engine may take for a sound and to start; those before there was a measurement have none."""
+    waits = {"timeout": TIMEOUT, "start_timeout": START_TIMEOUT}
+    return {name: float(profile.get(name, usual)) for name, usual in waits.items()}
 
 
 def _spec(synth: str, profile: Json) -> ParamSpec:

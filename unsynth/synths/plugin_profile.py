@@ -7,6 +7,7 @@ PROFILE ROWS.npy OUT_FOLDER`` writes 0.vstpreset, 1.vstpreset, ... of rows as th
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
 import time
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from unsynth.synths.plugin_engine import RATE, RESETS, Engine, Host, Json
+from unsynth.synths.worker import START_TIMEOUT, TIMEOUT
 
 SCHEMA = "unsynth.plugin/1"
 NO_SOUND_OF_ITS_OWN = re.compile(r"(?i)^midi\b|\bbypass\b|^p\d{3}$|\bprogram\b|\bcc ?\d+\b")
@@ -27,12 +29,16 @@ LINEAR = 0.02  # of its range, that the middle of a linear parameter may be off
 SAME = 1e-5  # largest difference of samples of the same sound
 SILENT = 1e-4  # peak
 PATCHES = 16  # random ones that are played
+SLACK = 20  # times the longest that a sound or a start took here; a busy machine may take that long
+DEAR = 0.5  # s that a new instance may take where nobody knows whether it is needed
 NOTES = ((60, 100, 0.5), (48, 64, 1.5), (72, 40, 0.2))  # some parameters are heard in loud or in soft ones alone
 
 
 def profile(path: str, seconds: float) -> Json:
     """Everything that :class:`unsynth.synths.plugin.Plugin` needs to know of a plugin, and what was measured."""
+    began = time.perf_counter()
     host = Host(path, seconds)
+    start = time.perf_counter() - began
     params, dropped = _discover(host)
     rng = np.random.default_rng(0)
     patches = [_random(params, rng) for _ in range(PATCHES)]
@@ -49,6 +55,7 @@ def profile(path: str, seconds: float) -> Json:
         "seconds": seconds,
         "rate": RATE,
         **facts,
+        "start_timeout": max(START_TIMEOUT, math.ceil(SLACK * start)),
         "params": params,
         "dropped": dropped,
     }
@@ -149,10 +156,9 @@ def _behaviour(host: Host, patches: list[dict[int, float]]) -> Json:
     few = [(patch, *NOTES[i % len(NOTES)]) for i, patch in enumerate(patches[: len(patches) // 4])]
     true = [_fresh(host).play(*played) for played in few]
     repeats = all(_same(_fresh(host).play(*played), sound) for played, sound in zip(few, true, strict=True))
-    host.how = next((how for how in RESETS if repeats and _independent(host, how, few, true)), RESETS[0])
-    began = time.perf_counter()
-    peaks = [float(np.abs(host.play(patch, *NOTES[0])).max()) for patch in patches]
-    rate = len(patches) / (time.perf_counter() - began)
+    host.how = next((how for how in RESETS if repeats and _independent(host, how, few, true)), "") or _safest(host)
+    peaks, took = zip(*[_timed(host, patch) for patch in patches], strict=True)
+    rate = len(patches) / sum(took)
     return {
         "deterministic": repeats,
         "reset": host.how,
@@ -160,7 +166,22 @@ def _behaviour(host: Host, patches: list[dict[int, float]]) -> Json:
         "peak": float(np.median(peaks)),
         "renders_per_second": round(rate, 1),
         "times_real_time": round(rate * host.seconds, 1),
+        "timeout": max(TIMEOUT, math.ceil(SLACK * max(took))),
     }
+
+
+def _timed(host: Host, patch: dict[int, float]) -> tuple[float, float]:
+    """Peak of a sound, and the seconds that it took."""
+    began = time.perf_counter()
+    peak = float(np.abs(host.play(patch, *NOTES[0])).max())
+    return peak, time.perf_counter() - began
+
+
+def _safest(host: Host) -> str:
+    """What forgets most where that cannot be checked: a new instance, or silence if the former would take too long."""
+    began = time.perf_counter()
+    _fresh(host)
+    return "fresh" if time.perf_counter() - began <= DEAR else "flush"
 
 
 def _fresh(host: Host) -> Host:

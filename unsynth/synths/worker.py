@@ -28,19 +28,38 @@ from unsynth.synths.process import AUDIO, HEAD, REPLY, exactly
 Row = Rows = Sound = Sounds = npt.NDArray[np.float32]  # (param,); (batch, param); (time,); (batch, time)
 Engine = Callable[[Row], Sound]
 """Plays one row; the same row always gives the same sound, whatever was played before."""
+Judge = Callable[[list[str]], None]
+"""Is told why each row of some could not be played (of those that were, nothing); raises where it is too much."""
 
 PIPE_BYTES = 1 << 20  # what an unprivileged process may ask Linux for: a whole sound, so that nobody waits for a reader
 ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+TIMEOUT, START_TIMEOUT = 20.0, 60.0  # seconds for a row, and for an engine to be made
 POLL = 0.1  # seconds between looks at the clock
 CLOSED = "The pool was closed before this was done; make a new one."
 GRACE = 5.0  # seconds that a thread may take to end
+
+
+class RowError(EngineError):
+    """The engine fails on one row, whose process is gone; it may play others."""
 
 
 @dataclass
 class _Job:
     rows: Rows
     sounds: Sounds
+    forgiving: bool = False
+    errors: list[str] = field(default_factory=list)  # of each row, where they are forgiven
     future: Future[Sounds] = field(default_factory=Future)
+
+    def do(self, worker: _Worker) -> None:
+        for row, sound in zip(self.rows, self.sounds, strict=True):
+            try:
+                worker.play(row, sound)
+                self.errors.append("")
+            except RowError as error:
+                if not self.forgiving:
+                    raise
+                self.errors.append(str(error))
 
 
 class _Worker:
@@ -57,10 +76,10 @@ class _Worker:
 
     def play(self, row: Row, sound: Sound) -> None:
         """Render ``row`` into ``sound``, whatever becomes of the process meanwhile."""
-        self._persist("on the same patch", lambda: self._play(row, sound))
+        self._persist("on the same patch", lambda: self._play(row, sound), RowError)
 
-    def _persist(self, when: str, attempt: Callable[[], None]) -> None:
-        """Try until the process survives it, a few times; an exception of the engine counts at once."""
+    def _persist(self, when: str, attempt: Callable[[], None], error: type[EngineError] = EngineError) -> None:
+        """Try until the process survives it, a few times, or raise; an exception of the engine counts at once."""
         status = None
         for _ in range(self.attempts):
             if self.closing.is_set():
@@ -75,7 +94,7 @@ class _Worker:
             finally:
                 self.deadline = float("inf")
         told = f"The engine {self.engine} crashed or hung {self.attempts} times {when}"
-        raise EngineError(f"{told}; the last time it ended with status {status}.")
+        raise error(f"{told}; the last time it ended with status {status}.")
 
     def _play(self, row: Row, sound: Sound) -> None:
         if not self.ready:
@@ -83,7 +102,7 @@ class _Worker:
         self.deadline = time.monotonic() + self.timeout
         data, process = row.tobytes(), self.process
         process.stdin.write(HEAD.pack(len(data)) + data)  # pyright: ignore[reportOptionalMemberAccess]
-        self._receive(process.stdout, sound)  # pyright: ignore[reportOptionalMemberAccess, reportArgumentType]
+        self._receive(process.stdout, sound, RowError)  # pyright: ignore[reportOptionalMemberAccess, reportArgumentType]
 
     def _start(self) -> None:
         self.deadline = time.monotonic() + self.start_timeout
@@ -103,7 +122,7 @@ class _Worker:
         self._receive(self.process.stdout, np.empty(0, np.float32))  # pyright: ignore[reportArgumentType]
         self.ready = True
 
-    def _receive(self, pipe: BinaryIO, sound: Sound) -> None:
+    def _receive(self, pipe: BinaryIO, sound: Sound, error: type[EngineError] = EngineError) -> None:
         status, size = REPLY.unpack(exactly(pipe, bytearray(REPLY.size)))
         if status == AUDIO and size == sound.nbytes:
             exactly(pipe, sound.data.cast("B") if size else bytearray())
@@ -111,7 +130,7 @@ class _Worker:
         told = bytes(exactly(pipe, bytearray(size)))
         if status == AUDIO:
             told = f"it made {size // 4} samples instead of {len(sound)}".encode()
-        raise EngineError(f"The engine {self.engine} failed: {told.decode(errors='replace')}.")
+        raise error(f"The engine {self.engine} failed: {told.decode(errors='replace')}.")
 
     def kill(self) -> None:
         if process := self.process:
@@ -150,8 +169,8 @@ class Pool:
         samples: int,
         workers: int | None = None,
         *,
-        timeout: float = 20.0,
-        start_timeout: float = 60.0,
+        timeout: float = TIMEOUT,
+        start_timeout: float = START_TIMEOUT,
         attempts: int = 5,
         chunk: int = 2,
         waiting: int = 8,
@@ -193,18 +212,24 @@ class Pool:
         self._put(job)
         return job.future
 
-    def render(self, rows: Rows) -> Sounds:
-        """The sounds of ``rows``, spread over the workers; errors and shape as in :meth:`submit`."""
+    def render(self, rows: Rows, judge: Judge | None = None) -> Sounds:
+        """The sounds of ``rows``, spread over the workers; errors and shape as in :meth:`submit`.
+
+        Args:
+            judge: is told of all rows in order. What cannot be played is an error where None, an undefined sound else.
+        """
         rows = np.ascontiguousarray(rows, np.float32)
         sounds = np.empty((len(rows), self.samples), np.float32)
         jobs: list[_Job] = []
         try:
             for first in range(0, len(rows), self.chunk):
                 part = slice(first, first + self.chunk)
-                jobs.append(_Job(rows[part], sounds[part]))
+                jobs.append(_Job(rows[part], sounds[part], forgiving=judge is not None))
                 self._put(jobs[-1])
             for job in jobs:
                 job.future.result()
+                if judge:
+                    judge(job.errors)
         finally:
             for job in jobs:
                 job.future.cancel()
@@ -233,8 +258,7 @@ def _serve(jobs: queue.Queue[_Job | None], worker: _Worker) -> None:
         if not job.future.set_running_or_notify_cancel():
             continue
         try:
-            for row, sound in zip(job.rows, job.sounds, strict=True):
-                worker.play(row, sound)
+            job.do(worker)
         except BaseException as error:
             job.future.set_exception(error)
         else:
