@@ -67,11 +67,11 @@ nearest training sound; and estimators. Errors are mean absolute ones where noth
 BLOCK = re.compile(r"(<!-- results -->\n).*(<!-- /results -->)", re.DOTALL)
 
 
-def section(path: Path, title: str, level: str = "##") -> str:
+def section(path: Path, title: str) -> str:
     """Heading, conditions and all tables of one results file."""
     header, rows = scores.load(path)
     told = PAIRED.format(first=comparison.first_arm(rows))
-    parts = [f"{level} {title}", f"{_conditions(header)}.", _means(rows)]
+    parts = [f"## {title}", f"{_conditions(header)}.", _means(rows)]
     parts += [told, scores.markdown(comparison.paired_cells(comparison.paired(rows)))]
     if len({row.family for row in rows}) > 1:
         parts += ["Mean MSS of each family, the hardest first:", scores.markdown(comparison.family_cells(rows))]

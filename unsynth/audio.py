@@ -49,8 +49,7 @@ def _sounds_at(path: Path) -> list[Path]:
     if not os.path.isdir(path):
         _require_file(path)
         return [path]
-    inside = (p for p in path.rglob("*") if not any(part.startswith(".") for part in p.relative_to(path).parts))
-    sounds = sorted(p for p in inside if p.suffix.lower() in SUFFIXES and os.path.isfile(p))
+    sounds = sorted(p for p in folders.visible(path) if p.suffix.lower() in SUFFIXES and os.path.isfile(p))
     if not sounds:
         raise NotFoundError(f"{path} holds no sound files; name a folder with wav, flac, ogg, mp3 or aiff files.")
     return sounds

@@ -16,7 +16,7 @@ from unsynth import __version__
 from unsynth.base import UnsynthError, UsageError
 from unsynth.checkpoint import SHIPPED, installed
 from unsynth.native import instruction_sets, threads
-from unsynth.presets.dexed import banks, unreadable
+from unsynth.presets.dexed import banks, readable
 from unsynth.search.embedding import feature_of
 from unsynth.search.index import best_index, name_of
 from unsynth.space import best_space
@@ -78,7 +78,7 @@ def examine() -> Json:
             *(_needed(what, *NEEDED[what]) for what in NEEDED if not have[what]),
             *(_needed(what, *_damage(weights[what], why)) for what, why in _damaged(files).items()),
             *(_optional(extra, why) for extra, (_, why) in EXTRAS.items() if not extras[extra]),
-            *(_lack("dx7_banks", why.rstrip("."), "move it elsewhere", False) for why in unreadable(banks())),
+            *(_lack("dx7_banks", why.rstrip("."), "move it elsewhere", False) for why in readable(banks())[1]),
             *(
                 []
                 if surge

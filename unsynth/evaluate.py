@@ -22,7 +22,7 @@ from unsynth.base import Audio, Budget, Params, Problem, Search, Solution, Synth
 from unsynth.native import torch_on_one_thread
 from unsynth.params import ParamSpec
 from unsynth.scores import Row, load
-from unsynth.search import METHODS, MODEL, Setting, made
+from unsynth.search import METHODS, Setting, made, require
 from unsynth.search.baselines import Mean, Restarts
 from unsynth.search.gradient import Gradient
 from unsynth.search.objective import MatchDistance
@@ -134,9 +134,7 @@ def run(
         WorkerError: nobody can do the work.
     """
     for arm in arms:
-        if arm not in (ORACLE, *ARMS) and Path(arm).suffix != MODEL:
-            told = ", ".join((ORACLE, *ARMS))
-            raise UsageError(f"There is no arm {arm!r}; choose one of: {told}, or a model{MODEL} of yours.")
+        require(arm, (ORACLE, *ARMS), "arm")
     header: dict[str, object] = {
         "budget": asdict(budget),
         "seed": seed,

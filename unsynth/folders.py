@@ -50,6 +50,11 @@ def whole(path: str | Path) -> Iterator[Path]:
             temporary.unlink()
 
 
+def visible(folder: Path) -> Iterator[Path]:
+    """Everything in a folder and its folders, but for what is hidden there."""
+    return (p for p in folder.rglob("*") if not any(part.startswith(".") for part in p.relative_to(folder).parts))
+
+
 def sweep(folder: Path, older: float = 0.0) -> None:
     """Remove what killed processes left half written in ``folder``: files that are ``older`` seconds and more."""
     for half in folder.glob(LEFTOVERS):

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from unsynth.base import NotFoundError, Params, PatchError
-from unsynth.folders import data_folder
+from unsynth.folders import data_folder, visible
 from unsynth.presets import Prior, midi, syx
 from unsynth.synths.dexed import SPEC, to_note
 from unsynth.synths.dexed_prior import invent, prior
@@ -31,8 +31,7 @@ def export(title: str, stems: list[str], params: Params) -> dict[str, bytes]:
 
 def banks() -> list[Path]:
     """The banks that this user has: ``dx7`` in the data folder, and Debian's package hexter; no hidden files."""
-    folders = data_folder() / "dx7", DEBIAN
-    found = [path for folder in folders for path in folder.rglob("*") if not _hidden(path.relative_to(folder))]
+    found = [path for folder in (data_folder() / "dx7", DEBIAN) for path in visible(folder)]
     return sorted(path for path in found if path.suffix.lower() in SUFFIXES and path.is_file())
 
 
@@ -42,8 +41,7 @@ def voices(paths: list[Path]) -> Params:
     Raises:
         NotFoundError, PatchError: as :func:`unsynth.presets.syx.read`.
     """
-    found = [voice for path in paths for voice in syx.read(path)]
-    return torch.unique(syx.to_params(found), dim=0) if found else torch.empty(0, len(SPEC))
+    return _different([voice for path in paths for voice in syx.read(path)])
 
 
 def random_patches(paths: list[Path] | None = None) -> Prior:
@@ -55,19 +53,20 @@ def random_patches(paths: list[Path] | None = None) -> Prior:
     return partial(prior, near if len(near) else invent(INVENTED, torch.Generator().manual_seed(SEED)))
 
 
-def unreadable(paths: list[Path]) -> list[str]:
-    """Why some files have no voices, a sentence for each."""
+def readable(paths: list[Path]) -> tuple[list[syx.Voice], list[str]]:
+    """The voices of all files that can be read, and why the others cannot, a sentence for each."""
+    found: list[syx.Voice] = []
     said: list[str] = []
     for path in paths:
         try:
-            syx.read(path)
+            found += syx.read(path)
         except (NotFoundError, PatchError) as error:
             said.append(str(error))
-    return said
+    return found, said
 
 
-def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
+def _different(found: list[syx.Voice]) -> Params:
+    return torch.unique(syx.to_params(found), dim=0) if found else torch.empty(0, len(SPEC))
 
 
 def _stamped(path: Path) -> tuple[Path, int, int]:
@@ -77,9 +76,8 @@ def _stamped(path: Path) -> tuple[Path, int, int]:
 
 @lru_cache(maxsize=1)
 def _own(stamped: tuple[tuple[Path, int, int], ...]) -> Params:
-    """The voices of all files that can be read, read again only where a file has changed: each search asks for them."""
-    paths = [path for path, _, _ in stamped]
-    return voices([path for path in paths if not unreadable([path])])
+    """The user's voices, read again only where a file has changed: each search asks for them."""
+    return _different(readable([path for path, _, _ in stamped])[0])
 
 
 def _slot(title: str, rank: int) -> str:

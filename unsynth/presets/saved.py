@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from unsynth.base import NotFoundError, UsageError
+from unsynth.folders import visible
 from unsynth.presets import fxp, patch, syx, vital
 from unsynth.presets.files import parsed
 from unsynth.synths import SYNTHS, known
@@ -107,8 +108,7 @@ PARSERS: dict[str, tuple[Callable[[bytes], Named], int]] = {
 def _files_at(path: Path) -> Iterator[Path]:
     if not path.is_dir():
         return iter([path])
-    inside = (p for p in path.rglob("*") if not any(part.startswith(".") for part in p.relative_to(path).parts))
-    return (p for p in sorted(inside) if p.is_file() and (p.suffix.lower() in ENDINGS or _says_patch(p)))
+    return (p for p in sorted(visible(path)) if p.is_file() and (p.suffix.lower() in ENDINGS or _says_patch(p)))
 
 
 def _may_hold(file: Path, synth: str) -> bool:

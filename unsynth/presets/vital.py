@@ -12,6 +12,7 @@ import torch
 from unsynth.base import Params, PatchError
 from unsynth.presets import Prior, midi
 from unsynth.presets.files import parsed
+from unsynth.synths.note import note_in
 from unsynth.synths.vital import SPEC, to_rows
 from unsynth.synths.vital_patch import (
     CONTROLS,
@@ -25,7 +26,6 @@ from unsynth.synths.vital_patch import (
     Control,
     build,
     human,
-    note_in,
 )
 
 Json = dict[str, Any]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -220,11 +220,14 @@ def trained(path: Path, setting: Setting) -> Search:
 
 def made(name: str, setting: Setting, more: Mapping[str, Callable[[Setting], Search]] = METHODS) -> Search:
     """The search called ``name``, or that of a model, ``mine/model.safetensors``; UsageError where there is none."""
-    if name in more:
-        return more[name](setting)
-    if Path(name).suffix == MODEL:
-        return trained(Path(name), setting)
-    raise UsageError(f"There is no method {name!r}; choose one of: {', '.join(more)}, or a model{MODEL} of yours.")
+    require(name, more)
+    return more[name](setting) if name in more else trained(Path(name), setting)
+
+
+def require(name: str, known: Collection[str], what: str = "method") -> None:
+    """UsageError where ``name`` is neither known nor the file of a model."""
+    if name not in known and Path(name).suffix != MODEL:
+        raise UsageError(f"There is no {what} {name!r}; choose one of: {', '.join(known)}, or a model{MODEL} of yours.")
 
 
 def method(name: str, synth: Synth, seed: int) -> Search:

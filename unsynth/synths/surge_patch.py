@@ -17,8 +17,8 @@ from xml.parsers import expat
 from xml.sax.saxutils import quoteattr
 
 from unsynth.errors import PatchError
+from unsynth.synths.note import comment, note_in
 from unsynth.synths.surge_values import SINE, facts, is_whole, new_patch
-from unsynth.synths.vital_patch import comment, note_in
 
 REVISION = 22
 HEADER = struct.Struct(">4sI4sI4sII28sI")  # of the file: CcnK, size, FPCh, 1, cjs3, 1, 1, name, size of the chunk

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
+
+from unsynth.synths.note import comment
 
 Json = dict[str, Any]
 
@@ -181,8 +182,6 @@ NOTE = [
     Control("play.velocity", "", 1, 127, 100, "MIDI", whole=True),
     Control("play.hold", "", 0.01, SECONDS, 1, "s", curve=0.5),
 ]
-PLAYED = re.compile(r"Play MIDI note (\d{1,3}) at velocity (\d{1,3}) and hold it for (\d{1,2}\.\d{3}) s\.")
-LONGEST = 1000  # characters of a comment in which the note is looked for
 FIXED = {  # what makes the subset work, and repeat
     **{f"osc_{n}_{what}": value for n in (1, 2) for what, value in (("on", 1), ("random_phase", 0), ("pan", 0))},
     **{f"osc_{n}_{what}": 0 for n in (1, 2) for what in ("stereo_spread", "spectral_unison")},
@@ -211,17 +210,6 @@ def build(row: list[float], name: str = "unsynth") -> str:
     head = {"author": "unsynth", "comments": comment(note, velocity, hold), "preset_name": name, "preset_style": ""}
     macros = {f"macro{n}": f"MACRO {n}" for n in range(1, 5)}
     return json.dumps({**head, **macros, "synth_version": VERSION, "settings": settings})
-
-
-def comment(note: float, velocity: float, hold: float) -> str:
-    """The note to play, as the comment of a preset says it; Surge XT's say the same."""
-    return f"Play MIDI note {note:.0f} at velocity {velocity:.0f} and hold it for {hold:.3f} s."
-
-
-def note_in(text: str) -> list[float]:
-    """Note, velocity and seconds held, as :func:`comment` said them; C4, held for a second, where it says nothing."""
-    told = PLAYED.search(text[:LONGEST])
-    return [float(number) for number in told.groups()] if told else [control.default for control in NOTE]
 
 
 def stored(control: Control, value: float) -> float:
