@@ -18,7 +18,7 @@ from unsynth.study.table import page
 ROOT = Path(__file__).parent.parent
 TABLES = {  # results file: what it shows, and whether README shows its means
     "voice-held-out.jsonl": ("Held-out sounds of the Voice, found again", True),
-    "voice-held-out-256.jsonl": ("256 held-out sounds of the Voice", False),
+    "voice-held-out-renders.jsonl": ("Held-out sounds of the Voice at equal renders", False),
     "voice-one-shots.jsonl": ("Real one-shots (instruments and drums, test split), matched with the Voice", True),
     "voice-one-shots-188.jsonl": ("All 188 real one-shots of the test split, matched with the Voice", False),
     "dexed-held-out.jsonl": (

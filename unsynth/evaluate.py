@@ -135,19 +135,7 @@ def run(
     """
     for arm in arms:
         require(arm, (ORACLE, *ARMS), "arm")
-    header: dict[str, object] = {
-        "budget": asdict(budget),
-        "seed": seed,
-        "synth": synth.name,
-        "spec": synth.spec.hash,
-        "sounds": sounds or str(presets.folder if presets else ""),
-        "split": split,
-        "presets": presets.facts if presets else None,
-        "distance": MatchDistance.measures,
-        "version": __version__,
-        **machine(),
-    }
-    header["command"] = " ".join(["unsynth", *sys.argv[1:]])
+    header = _header(synth, budget, seed, sounds, split, presets)
     rows = _resume(out, header)
     done = {(row.arm, *row.key) for row in rows}
     plan = [Trial(target, arm) for target in targets for arm in arms if arm != ORACLE or target.params is not None]
@@ -160,6 +148,25 @@ def run(
         rows.append(row)
         on_row(row)
     return _in_order(rows, [trial.key for trial in plan], out)
+
+
+def _header(
+    synth: Synth, budget: Budget, seed: int, sounds: str, split: str, presets: Presets | None
+) -> dict[str, object]:
+    """The first line of a file of results: what was run, and on what."""
+    return {
+        "budget": asdict(budget),
+        "seed": seed,
+        "synth": synth.name,
+        "spec": synth.spec.hash,
+        "sounds": sounds or str(presets.folder if presets else ""),
+        "split": split,
+        "presets": presets.facts if presets else None,
+        "distance": MatchDistance.measures,
+        "version": __version__,
+        **machine(),
+        "command": " ".join(["unsynth", *sys.argv[1:]]),
+    }
 
 
 def _solved(trial: Trial, synth: Synth, presets: Presets | None, budget: Budget, seed: int, patches: bool) -> Row:
