@@ -123,11 +123,21 @@ def test_fit_trims_to_the_lead_and_has_the_asked_length(silence, length, samples
 
 
 def test_fit_threshold_is_relative_to_the_peak():
-    sound = torch.cat([torch.full((500,), 0.9e-3), torch.ones(500)])
+    soft = 0.9e-3 * torch.tensor([1.0, -1.0]).repeat(250)
+    sound = torch.cat([soft, torch.ones(500)])
     for gain in (1e-3, 1.0, 1e3):
         fitted = audio.fit(sound * gain, 1_000, 600)
-        assert (fitted > 0).sum() == 502
+        assert (fitted != 0).sum() == 502
     assert torch.equal(audio.fit(sound, 1_000, 1_000, threshold_db=-70.0), sound)
+
+
+def test_fit_finds_the_onset_behind_a_constant_offset_but_keeps_square_waves():
+    tone = torch.sin(torch.arange(8_000) * 0.05) * torch.linspace(1, 0, 8_000)
+    late = torch.cat([torch.zeros(2_000), tone])
+    clean, shifted = audio.fit(late, 8_000, 9_000), audio.fit(late + 0.004, 8_000, 9_000)
+    torch.testing.assert_close(shifted, clean, atol=1e-6, rtol=0)
+    square = torch.cat([torch.full((400,), 0.5), torch.full((400,), -0.5)]).repeat(5)
+    assert torch.equal(audio.fit(square, 8_000, 4_000), square)
 
 
 def test_fit_of_silence_is_silence():

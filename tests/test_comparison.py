@@ -57,11 +57,11 @@ def test_interval_of_few_or_equal_values():
 
 
 def test_first_arm_is_the_first_that_searches_or_the_named_one():
-    some = [row(arm, "t", 1) for arm in ("oracle", "chain", "random")]
+    some = [row(arm, "t", 1) for arm in ("oracle", "mean", "chain", "random")]
     assert first_arm(some) == "chain"
     assert first_arm(some, "random") == "random"
-    assert {pair.other for pair in paired(some, "random")} == {"oracle", "chain"}
-    with pytest.raises(UsageError, match="no arm 'magic'; choose one of: oracle, chain, random"):
+    assert {pair.other for pair in paired(some, "random")} == {"oracle", "mean", "chain"}
+    with pytest.raises(UsageError, match="no arm 'magic'; choose one of: oracle, mean, chain, random"):
         first_arm(some, "magic")
     with pytest.raises(UsageError, match="empty"):
         first_arm([])

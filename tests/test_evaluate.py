@@ -4,9 +4,11 @@ import json
 
 import pytest
 import torch
+from commands import is_one_sentence, run
 
 from unsynth import audio, evaluate, scores
-from unsynth.base import Budget, Problem, Search, Solution, UsageError
+from unsynth.base import Budget, EngineError, Problem, Search, Solution, UsageError
+from unsynth.benchmark.replay import Replay
 from unsynth.search import Setting
 from unsynth.search.baselines import Restarts
 from unsynth.search.objective import MatchDistance
@@ -65,6 +67,59 @@ def test_recordings_take_their_family_from_the_folder(tmp_path):
     audio.write(tmp_path / "kick" / "one.wav", tone, 44100)
     (target,) = recordings(VOICE, tmp_path, 5)
     assert (target.name, target.family, target.sound.shape) == ("one", "kick", (1, 176400))
+
+
+def test_recordings_of_one_name_are_two_targets_and_what_is_no_sound_is_told(tmp_path):
+    tone = torch.sin(torch.arange(4410) * 0.05) * torch.linspace(1, 0, 4410)
+    for kit in ("a", "b"):
+        (tmp_path / kit / "kicks").mkdir(parents=True)
+        audio.write(tmp_path / kit / "kicks" / "01.wav", tone, 44100)
+    (tmp_path / "a" / "kicks" / "02.wav").write_bytes(b"nothing")
+    told, out = [], tmp_path / "rows.jsonl"
+    found = list(recordings(VOICE, tmp_path, 9, told.append))
+    assert [target.name for target in found] == ["a/kicks/01.wav", "b/kicks/01.wav"]
+    assert len(told) == 1
+    assert "02.wav is damaged" in told[0]
+    rows = evaluate.run(VOICE, found, ["mean", "mean"], BUDGET, 0, out, sounds=str(tmp_path))
+    assert len(rows) == 2
+    played = Replay(VOICE, str(tmp_path))
+    assert all(torch.equal(played.target(row), one.sound) for row, one in zip(rows, found, strict=True))
+
+
+def test_results_of_a_model_that_was_trained_again_are_not_mixed(targets, tmp_path, monkeypatch):
+    out, model = tmp_path / "rows.jsonl", tmp_path / "model.safetensors"
+    model.write_bytes(b"one")
+    monkeypatch.setattr(evaluate, "solve", lambda setting, target, arm, budget: _row(arm, target))
+    evaluate.run(VOICE, targets[:1], [str(model), "random"], BUDGET, 0, out)
+    assert "voice-space" in json.loads(out.read_text().splitlines()[0])["learned"]
+    evaluate.run(VOICE, targets[:1], [str(model)], BUDGET, 0, out)
+    model.write_bytes(b"two")
+    with pytest.raises(UsageError, match=rf"another {model}; name another file"):
+        evaluate.run(VOICE, targets, [str(model)], BUDGET, 0, out)
+    assert len(evaluate.run(VOICE, targets, ["random"], BUDGET, 0, out)) == 3  # for which that model is nothing
+
+
+def _row(arm, target):
+    return scores.Row(arm, target.name, target.family, dict.fromkeys(scores.METRICS, 1.0), 1.0, 1)
+
+
+def test_the_best_so_far_counts_where_an_engine_fails_for_good(targets, tmp_path, monkeypatch):
+    class Failing(Search):
+        def __call__(self, problem, start):
+            problem.evaluate(torch.full((1, 78), 0.5))
+            raise EngineError("The licence ran out.")
+
+    monkeypatch.setitem(evaluate.ARMS, "failing", lambda setting: Failing())
+    (row,) = evaluate.run(VOICE, targets[:1], ["failing"], BUDGET, 0, tmp_path / "rows.jsonl")
+    assert (row.renders, row.params) == (1, [0.5] * 78)
+
+
+@pytest.mark.parametrize("option", ["targets", "start", "seed"])
+def test_numbers_below_zero_are_one_sentence(capsys, option):
+    code, out, err = run(capsys, "evaluate", f"--{option}=-1")
+    assert (code, out) == (2, "")
+    assert is_one_sentence(err)
+    assert option in err
 
 
 def test_table_has_a_line_for_each_arm_in_order():

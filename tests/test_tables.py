@@ -1,6 +1,9 @@
 """README's tables are those of results/."""
 
+import json
+import math
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -9,21 +12,46 @@ sys.path.insert(0, str(ROOT / "bench"))
 import pytest  # noqa: E402
 import tables  # noqa: E402
 
+from unsynth.benchmark.pitch import PitchError  # noqa: E402
+from unsynth.scores import METRICS, Row  # noqa: E402
+
 
 def test_readme_has_the_tables_of_todays_results():
     readme = (ROOT / "README.md").read_text()
-    assert tables.results() in readme
+    assert tables.compared.results() in readme
     assert tables.fill(readme) == readme
 
 
 def test_the_page_of_results_is_of_todays_results():
     page = (ROOT / "docs" / "results.md").read_text()
-    assert page == tables.compared()
-    assert page.count("| chain minus |") == page.count("\n## ")
+    assert page == tables.compared.compared()
+    assert page.count("| chain minus |") == sum((ROOT / "results" / name).is_file() for name in tables.compared.TABLES)
+
+
+def test_budgets_are_compared_on_the_same_targets(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables.compared, "RESULTS", tmp_path)
+    assert tables.compared.budgets() == ""
+    for seconds, mss in ((1, 3.0), (60, 2.0)):
+        budget = {"budget": {"seconds": seconds, "renders": None}, "cores": 2, "torch": "2", "date": "today"}
+        header = {**budget, "processor": "P", "command": "unsynth evaluate"}
+        rows = [Row(arm, "id-1", "held-out", dict.fromkeys(METRICS, mss), 1.0, 9) for arm in ("chain", "evolve")]
+        lines = [json.dumps(header), *(json.dumps(asdict(row)) for row in rows)]
+        (tmp_path / f"voice-held-out-{seconds}s.jsonl").write_text("".join(f"{line}\n" for line in lines))
+    page = tables.compared.budgets()
+    assert "| chain, 1 s | 1 | 3.00" in page
+    assert "| evolve, 60 s minus |" in page
+    assert "| chain, 1 s | 1 | -1.00" in page
+
+
+def test_pitches_come_back_from_their_file(tmp_path):
+    path, found = tmp_path / "pitch.json", [PitchError("chain", 3.5), PitchError("mean", math.inf)]
+    told = {"processor": "P", "files": {"a.jsonl": tables.compared.pitch.written(found)}}
+    path.write_text(json.dumps(told, allow_nan=False))
+    assert tables.compared.pitch.read(path) == ({"processor": "P"}, {"a.jsonl": found})
 
 
 def test_tables_name_the_budget_the_machine_and_the_command():
-    heads = [line for line in tables.results().splitlines() if line.startswith("**")]
+    heads = [line for line in tables.compared.results().splitlines() if line.startswith("**")]
     assert heads
     for head in heads:
         assert "seconds" in head or "renders" in head

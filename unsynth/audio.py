@@ -27,6 +27,8 @@ LOUDEST = 1e6  # +120 dB over full scale; nothing above it is a sound
 AUDIBLE = 10 ** (-60 / 20)  # half of the peak-to-peak swing, full scale is 1: where a sound begins
 SILENT = 10 ** (-80 / 20)  # a sound that never swings more than this is silent (3 steps of a 16-bit file)
 FLOOR_DB = -200.0  # loudness of digital silence
+STILL_SECONDS = 0.01  # of a recording that tell a constant offset
+LARGEST_OFFSET = 0.05  # of the peak; what stands still beyond that is part of the sound, of a square wave, say
 BLOCK_SECONDS = 0.25
 BLOCK_VALUES = 2**20  # of all channels together: bounds the memory of a block whatever its header says
 MOST_VALUES = 2**30  # of all channels: more leading silence is not looked through, of which a small file can hold years
@@ -219,7 +221,7 @@ def fit(
     lead: float = 0.002,
     fade: float = 0.01,
 ) -> Float[Tensor, " samples"]:
-    """``sound`` without its leading silence, padded with zeros or cut to ``samples``.
+    """``sound`` without leading silence, or an offset that hides it, padded with zeros or cut to ``samples``.
 
     Args:
         sound: mono audio, at least one sample.
@@ -228,10 +230,10 @@ def fit(
         threshold_db: the sound begins with the first sample above this, relative to its peak.
         lead: seconds to keep before that.
         fade: seconds of raised-cosine fade to zero at the end of a sound that had to be cut.
-
-    Shape: ``(time,)`` in, ``(samples,)`` out.
     """
-    above = (sound.abs() > sound.abs().amax() * 10 ** (threshold_db / 20)).nonzero()
+    threshold = 10 ** (threshold_db / 20)
+    sound = sound - _offset(sound, round(STILL_SECONDS * rate), threshold)
+    above = (sound.abs() > sound.abs().amax() * threshold).nonzero()
     start = max(0, int(above[0]) - round(lead * rate)) if len(above) else 0
     sound = sound[start:]
     if len(sound) <= samples:
@@ -241,8 +243,16 @@ def fit(
     return torch.cat([sound[: samples - steps], sound[samples - steps : samples] * ramp])
 
 
+def _offset(sound: Float[Tensor, " time"], frame: int, threshold: float) -> float:
+    """The level of the stillest frame where that is still, yet louder than ``threshold`` of the peak; else 0."""
+    frames = sound.unfold(0, min(frame, len(sound)), min(frame, len(sound)))
+    swings, peak = frames.amax(1) - frames.amin(1), float(sound.abs().amax())
+    level = float(frames[swings.argmin()].mean())
+    return level if swings.amin() < threshold * peak <= abs(level) < LARGEST_OFFSET * peak else 0.0
+
+
 def loudness(sound: Float[Tensor, "*batch time"]) -> Float[Tensor, "*batch"]:
-    """RMS level in dB re full scale (a full-scale square wave has 0), -200 dB for silence; ``(*batch,)``."""
+    """RMS level in dB re full scale (a full-scale square wave has 0), -200 dB for silence."""
     return 10 * sound.square().mean(-1).clamp(min=10 ** (FLOOR_DB / 10)).log10()
 
 

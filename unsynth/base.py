@@ -36,6 +36,7 @@ Audio = Float[Tensor, "batch time"]  # mono, float32, nominally within [-1, 1]
 Frames = Float[Tensor, "batch band frame"]
 Tokens = Float[Tensor, "batch token channel"]
 Vector = Float[Tensor, "batch dim"]
+MANY = 1 << 30  # renders, where there is no limit
 
 
 class Synth(ABC):
@@ -262,6 +263,11 @@ class Problem:
         if self.budget.renders is not None:
             shares.append(1 - self.renders / self.budget.renders)
         return max(0.0, min(shares))
+
+    def affords(self, until: float = 0.0) -> int:
+        """How many renders, at the price of those so far, leave the fraction ``until`` of the budget."""
+        spent = 1 - self.left()
+        return max(0, int((1 - spent - until) * self.renders / spent)) if spent else MANY
 
     def evaluate(self, params: Params) -> Float[Tensor, " batch"]:
         """Distance of each patch; infinity for those that the budget no longer covers."""

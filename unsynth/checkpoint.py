@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zlib
 from collections.abc import Mapping
@@ -31,6 +32,17 @@ def own(name: str) -> Path:
 def installed(name: str) -> Path:
     """The user's own index or model, or else where the package has one."""
     return own(name) if own(name).is_file() else SHIPPED / f"{name}.safetensors"
+
+
+def installed_of(synth: str) -> dict[str, Path]:
+    """All of the user's own and the package's indexes and models of a synth, by name."""
+    files = [path for folder in (SHIPPED, data_folder()) for path in sorted(folder.glob(f"{synth}-*.safetensors"))]
+    return {path.stem: path for path in files}
+
+
+def digest(path: Path) -> str:
+    """The start of the SHA-256 of a file: 12 letters."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
 
 
 def save(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:

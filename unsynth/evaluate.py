@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import platform
+import shlex
 import sys
 import time
 from collections.abc import Callable
@@ -17,25 +18,35 @@ from pathlib import Path
 
 import torch
 
-from unsynth import __version__, audio, crew, distances, folders
-from unsynth.base import Audio, Budget, Params, Problem, Search, Solution, Synth, UsageError
+from unsynth import __version__, audio, checkpoint, crew, distances, folders
+from unsynth.base import Audio, Budget, EngineError, Params, Problem, Search, Solution, Synth, UsageError
 from unsynth.native import torch_on_one_thread
 from unsynth.params import ParamSpec
 from unsynth.scores import Row, load
-from unsynth.search import METHODS, Setting, made, require
+from unsynth.search import METHODS, Setting, library, made, require
 from unsynth.search.baselines import Mean, Restarts
 from unsynth.search.gradient import Gradient
 from unsynth.search.objective import MatchDistance
 from unsynth.synths.engines import Losses, far_where_lost, forgiven
 from unsynth.targets import Presets, Target
 
-SAME = ("budget", "seed", "synth", "spec", "sounds", "split", "presets", "distance")  # of all rows of a file of results
-ORACLE = "oracle"
+SAME = (  # of all rows of a file of results
+    "budget",
+    "seed",
+    "synth",
+    "spec",
+    "sounds",
+    "split",
+    "presets",
+    "distance",
+    "version",
+)
+ORACLE, MEAN = "oracle", "mean"  # arms that do not search
 ALGORITHM = "voice.algorithm"  # which operator of a DX7 modulates which: the choice that gives the others their meaning
 OTHER_NOISE = 1  # the oracle renders the true parameters with the next noise row
 DIGITS = 9  # of parameters in a file: enough to tell any two float32 apart
 ARMS: dict[str, Callable[[Setting], Search]] = {  # besides the oracle, which does not search
-    "mean": lambda setting: Mean(),
+    MEAN: lambda setting: Mean(),
     "gradient-scratch": lambda setting: Restarts(Gradient(), seed=setting.seed, prior=setting.prior),
     **METHODS,
 }
@@ -77,8 +88,9 @@ def solve(setting: Setting, target: Target, arm: str, budget: Budget) -> Row:
         params, renders = target.params, 1
     else:
         problem = Problem(synth, target.sound, far_where_lost(MatchDistance(target.sound)), budget)
+        search = made(arm, setting, ARMS)
         with torch_on_one_thread(), forgiven(Losses()):
-            params = made(arm, setting, ARMS)(problem, Solution.nothing(len(synth.spec))).best(1).params
+            params = _found(problem, search).best(1).params
         renders = problem.renders
     seconds = time.perf_counter() - began
     noise = target.noise + OTHER_NOISE if arm == ORACLE else 0
@@ -87,6 +99,16 @@ def solve(setting: Setting, target: Target, arm: str, budget: Budget) -> Row:
     found = [float(f"{value:.{DIGITS}g}") for value in params[0].tolist()]
     known = _same_algorithm(synth.spec, params, target.params)
     return Row(arm, target.name, target.family, metrics, seconds, renders, found, noise, known)
+
+
+def _found(problem: Problem, search: Search) -> Solution:
+    """What a search finds, until the engine fails for good; EngineError where that is before it found anything."""
+    try:
+        return search(problem, problem.elite)
+    except EngineError:
+        if not problem.elite.distances.isfinite().any():
+            raise
+        return problem.elite
 
 
 def _same_algorithm(spec: ParamSpec, found: Params, truth: Params | None) -> bool | None:
@@ -133,9 +155,10 @@ def run(
         UsageError: there is no such arm, or ``out`` has results that were made in another way.
         WorkerError: nobody can do the work.
     """
+    arms = list(dict.fromkeys(arms))
     for arm in arms:
         require(arm, (ORACLE, *ARMS), "arm")
-    header = _header(synth, budget, seed, sounds, split, presets)
+    header = _header(synth, arms, budget, seed, sounds, split, presets)
     rows = _resume(out, header)
     done = {(row.arm, *row.key) for row in rows}
     plan = [Trial(target, arm) for target in targets for arm in arms if arm != ORACLE or target.params is not None]
@@ -151,7 +174,7 @@ def run(
 
 
 def _header(
-    synth: Synth, budget: Budget, seed: int, sounds: str, split: str, presets: Presets | None
+    synth: Synth, arms: list[str], budget: Budget, seed: int, sounds: str, split: str, presets: Presets | None
 ) -> dict[str, object]:
     """The first line of a file of results: what was run, and on what."""
     return {
@@ -163,10 +186,19 @@ def _header(
         "split": split,
         "presets": presets.facts if presets else None,
         "distance": MatchDistance.measures,
+        "learned": _learned(synth, arms, presets is None),
         "version": __version__,
         **machine(),
-        "command": " ".join(["unsynth", *sys.argv[1:]]),
+        "command": shlex.join(["unsynth", *sys.argv[1:]]),
     }
+
+
+def _learned(synth: Synth, arms: list[str], with_presets: bool) -> dict[str, str]:
+    """The checksums of what searches know, by name: models and indexes, the user's own presets, and models as arms."""
+    own = {"presets": library.own()} if with_presets else {}
+    own |= {arm: Path(arm) for arm in arms if arm not in (ORACLE, *ARMS)}
+    paths = {**checkpoint.installed_of(synth.name), **own}
+    return {name: checkpoint.digest(path) for name, path in paths.items() if path.is_file()}
 
 
 def _solved(trial: Trial, synth: Synth, presets: Presets | None, budget: Budget, seed: int, patches: bool) -> Row:
@@ -211,10 +243,19 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
+def _relearned(found: dict[str, object], header: dict[str, object]) -> list[str]:
+    """The models, indexes and presets that are others than those of a file's header."""
+    before, now = found.get("learned", {}), header["learned"]
+    assert isinstance(now, dict)
+    known = before if isinstance(before, dict) else {}
+    return [name for name, digest in now.items() if known.get(name, digest) != digest]
+
+
 def _resume(out: Path, header: dict[str, object]) -> list[Row]:
     if out.is_file():
         found, rows = load(out)
         other = [key for key in SAME if found.get(key, header[key]) != header[key]]
+        other += _relearned(found, header)
         if other:
             raise UsageError(f"{out} has results of another {other[0]}; name another file as --out.")
         audio.write_text(out, "".join(f"{line}\n" for line in folders.lines(out)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -35,7 +34,7 @@ class JointSpace:
 
     def __init__(self, path: Path, synth: Synth) -> None:
         self.joint = restored(path, synth)
-        self.name = f"joint-{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
+        self.name = f"joint-{checkpoint.digest(path)}"
         if not hasattr(self.joint, "patch"):
             raise PatchError(f"{path} has no side for parameters; use a checkpoint of a joint objective.")
 

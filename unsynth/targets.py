@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 
 from unsynth import audio
-from unsynth.base import Audio, Params, Synth, UsageError
+from unsynth.base import Audio, Params, Synth, UnreadableError, UnusableError, UsageError
 from unsynth.presets import NOTES, Prior
 from unsynth.presets.saved import Preset
 from unsynth.search.collect import hear
@@ -25,6 +26,7 @@ from unsynth.synths.variation import with_notes
 HELD_OUT = "held-out"
 TRIES = 16  # notes that are drawn for a preset until one is heard
 SEEDS = 1 << 20  # more than a folder has presets
+Key = tuple[str, str]  # family and name of a target
 OCTAVES = 1  # up and down, in which training presets are heard
 
 
@@ -52,18 +54,39 @@ def by_id(synth: Synth, sound_id: int) -> Target:
     return Target(f"id-{sound_id}", HELD_OUT, synth.render(params, ids), params, sound_id)
 
 
-def recordings(synth: Synth, folder: Path, count: int) -> Iterator[Target]:
-    """``count`` sounds spread evenly over those below ``folder``; the name of its own folder is a sound's family."""
-    paths = audio.find([folder])
+def recordings(
+    synth: Synth, folder: Path, count: int, on_unusable: Callable[[str], None] = lambda why: None
+) -> Iterator[Target]:
+    """``count`` sounds spread evenly over those below ``folder``, without those that are no sounds.
+
+    The name of its own folder is a sound's family.
+    """
+    found = named(folder)
+    paths = list(found)
     for i in _spread(len(paths), count):
-        yield recording(synth, paths[i])
+        try:
+            yield recording(synth, *paths[i], found[paths[i]])
+        except (UnreadableError, UnusableError) as error:
+            on_unusable(str(error))
 
 
-def recording(synth: Synth, path: Path) -> Target:
-    """The sound in a file, as long as the synth's; the name of its folder is its family."""
+def named(folder: Path) -> dict[Key, Path]:
+    """The sounds below a folder by family and name; a name has the path in it where it would not be the only one."""
+    paths = audio.find([folder])
+    often = Counter((path.parent.name, path.stem) for path in paths)
+
+    def name(path: Path) -> str:
+        alone = often[path.parent.name, path.stem] == 1
+        return path.stem if alone else path.relative_to(folder).as_posix()
+
+    return {(path.parent.name, name(path)): path for path in paths}
+
+
+def recording(synth: Synth, family: str, name: str, path: Path) -> Target:
+    """The sound in a file, as long as the synth's."""
     sound = audio.read(path, synth.rate, synth.seconds)
     fitted = audio.fit(sound, synth.rate, round(synth.rate * synth.seconds))
-    return Target(path.stem, path.parent.name, fitted[None])
+    return Target(name, family, fitted[None])
 
 
 class Presets:

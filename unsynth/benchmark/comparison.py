@@ -10,7 +10,7 @@ import numpy as np
 from scipy.stats import binomtest, bootstrap
 
 from unsynth.base import UsageError
-from unsynth.evaluate import ORACLE
+from unsynth.evaluate import MEAN, ORACLE
 from unsynth.scores import Row, by_arm, spread
 
 METRICS = {"MSS": (2, True), "wMFCC": (2, True), "SOT": (3, True), "RMS": (3, False)}  # decimals, lower is better
@@ -63,7 +63,7 @@ def first_arm(rows: list[Row], named: str = "") -> str:
     if not arms or (named and named not in arms):
         what = f"have no arm {named!r}; choose one of: {', '.join(arms)}" if arms else "are empty; evaluate something"
         raise UsageError(f"The results {what}.")
-    return named or next((arm for arm in arms if arm != ORACLE), arms[0])
+    return named or next((arm for arm in arms if arm not in (ORACLE, MEAN)), arms[0])
 
 
 def paired(rows: list[Row], named: str = "") -> list[Paired]:

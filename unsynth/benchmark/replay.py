@@ -11,15 +11,13 @@ from typing import Any
 
 import torch
 
-from unsynth import audio
 from unsynth.base import Audio, NotFoundError, Synth, UsageError
 from unsynth.evaluate import play
 from unsynth.scores import Row
-from unsynth.targets import HELD_OUT, Presets, by_id, recording
+from unsynth.targets import HELD_OUT, Key, Presets, by_id, named, recording
 
 OWN = re.compile(r"id-([0-9]{1,18})")
 PRESET = re.compile(r"preset-([0-9]{1,9})")
-Key = tuple[str, str]  # family and name of a target
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,7 @@ class Replay:
             return found.sound
         if row.key not in self._paths:
             raise NotFoundError(f"{self.folder} does not hold {row.family}/{row.target}; name another with --sounds.")
-        return recording(self.synth, self._paths[row.key]).sound
+        return recording(self.synth, *row.key, self._paths[row.key]).sound
 
     @cached_property
     def _banks(self) -> Presets:
@@ -81,7 +79,7 @@ class Replay:
 
     @cached_property
     def _paths(self) -> dict[Key, Path]:
-        return {(path.parent.name, path.stem): path for path in audio.find([self.folder])}
+        return named(Path(self.folder))
 
 
 def replay(header: dict[str, object], rows: Iterable[Row], synth: Synth, sounds: str = "") -> Replay:
@@ -92,7 +90,7 @@ def replay(header: dict[str, object], rows: Iterable[Row], synth: Synth, sounds:
     """
     rows = list(rows)
     if not any(row.params for row in rows):
-        raise UsageError("These results are of an older version that kept no patches; run `unsynth evaluate` again.")
+        raise UsageError("These results have no patches to play (of --private, or an older version); evaluate again.")
     if header.get("spec") != synth.spec.hash or any(len(row.params or synth.spec) != len(synth.spec) for row in rows):
         raise UsageError(f"The patches of these results are not of this {synth.name}; run `unsynth evaluate` again.")
     presets: Any = header.get("presets")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -33,8 +33,8 @@ def calibrate(synth: str, model: str, guidance: float | None, out: Path, **optio
             display.update(path.stem, done / setting.targets, f"{done} of {setting.targets} sounds")
 
         found = bench.calibrate(estimator, source, setting, show)
-    origin = {"version": __version__, **machine(), "command": " ".join(["unsynth", *sys.argv[1:]])}
-    weights = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+    origin = {"version": __version__, **machine(), "command": shlex.join(["unsynth", *sys.argv[1:]])}
+    weights = checkpoint.digest(path)
     what = {"model": str(path), "weights": weights, "synth": synth, "spec": instrument.spec.hash, "guidance": used}
     document = bench.document(found, setting, {**what, **origin})
     audio.write_text(out, json.dumps(document, indent=1, allow_nan=False) + "\n")

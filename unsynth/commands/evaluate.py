@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,9 @@ def _compare(
     from unsynth.sounds.ids import VALIDATION
     from unsynth.synths import synth as synth_of
 
+    for name, number, least in (("targets", count, 1), ("start", source["start"], 0), ("seed", seed, 0)):
+        if number < least:
+            raise UsageError(f"There is no {name} of {number}; give {least} or more.")
     instrument, sounds = synth_of(synth), source["sounds"]
     if sounds and source["presets"]:
         raise UsageError("Sounds and presets are two kinds of targets; give either --sounds or --presets.")
@@ -129,7 +133,7 @@ def _compare(
     if presets:
         found = presets.targets(count)
     elif sounds:
-        found = targets.recordings(instrument, Path(sounds), count)
+        found = targets.recordings(instrument, Path(sounds), count, _skipped)
     else:
         found = targets.held_out(instrument, count, source["start"])
     with Display() as display:
@@ -148,6 +152,10 @@ def _compare(
             presets.split if presets else "" if sounds else held,
         )
     print(table(rows))
+
+
+def _skipped(why: str) -> None:
+    print(f"skipped: {why}", file=sys.stderr)
 
 
 def report_results(
@@ -282,6 +290,6 @@ def _report(
     if any(row.params for row in rows) or pitch:
         played = _replay(header, rows, synth, sounds)
     else:
-        silent = "These results are of an older version that kept no patches, so there is nothing to hear."
+        silent = "These results have no patches (--private, or an older version), so there is nothing to hear."
     found = errors(rows, played) if pitch and played else []
     return page(Results(header, rows, first, played, silent, found), worst)

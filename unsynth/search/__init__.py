@@ -58,7 +58,18 @@ def _presets(setting: Setting) -> Search:
 def _evolve(setting: Setting) -> Search:
     from unsynth.search.evolve import Evolve
 
-    return Evolve(runs=1, sigma=0.25, seed=setting.seed)
+    return _from_scratch(setting, Evolve(runs=1, sigma=0.25, seed=setting.seed))
+
+
+def _from_scratch(setting: Setting, search: Search) -> Search:
+    """``search`` from random patches: its own uniform ones, or draws of a prior where there is one."""
+    from unsynth.presets import PRIORS
+    from unsynth.search.chain import Chain
+    from unsynth.search.sample import Sample
+
+    if setting.prior is None and setting.synth.name not in PRIORS:
+        return search
+    return Chain(Sample(count=SCRATCH, seed=setting.seed, prior=setting.prior), search)
 
 
 def _retrieve(setting: Setting) -> Search:
@@ -139,7 +150,7 @@ def _chain(setting: Setting) -> Search:
 def _genetic(setting: Setting) -> Search:
     from unsynth.search.genetic import Genetic
 
-    return Genetic(seed=setting.seed)
+    return _from_scratch(setting, Genetic(seed=setting.seed))
 
 
 def _refine(setting: Setting) -> Search:
@@ -157,6 +168,7 @@ def _gradient(setting: Setting) -> Search:
     return Chain(_start(setting), Gradient())
 
 
+SCRATCH = 64  # draws of a prior that a search from scratch begins with
 LATE = 0.8  # share of the budget at which draws of a flow come too late
 MODEL = ".safetensors"  # what a file of trained weights is called
 DRAWN = ("flow", "regression")  # methods that are an estimator's, the better first

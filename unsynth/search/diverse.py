@@ -9,6 +9,7 @@ from unsynth.search.genetic import Genetic
 from unsynth.search.objective import SpectralDistance
 
 CONSIDERED, FEWEST = 48, 8  # candidates that are played again, to choose from
+SHARE = 6  # a sixth of the renders that are left may go to the nearest, and as many to stragglers
 
 
 def diverse(synth: Synth, found: Solution, k: int, *, apart: float = 2.0, considered: int = CONSIDERED) -> Solution:
@@ -21,7 +22,7 @@ def diverse(synth: Synth, found: Solution, k: int, *, apart: float = 2.0, consid
         apart: least spectral distance (dB) between two of the chosen; where too few are that far apart, the farthest.
         considered: how many of the nearest are played, besides as many of the rest, at equal ranks.
     """
-    pool = _distinct(found, considered)
+    pool = distinct(found, considered)
     sounds = synth.render(pool.params)
     chosen, gaps = [0], SpectralDistance(sounds[:1])(sounds)
     while len(chosen) < min(k, len(pool.params)):
@@ -39,7 +40,7 @@ def considered(problem: Problem) -> int:
     return min(CONSIDERED, max(FEWEST, problem.renders // 32))
 
 
-def _distinct(found: Solution, count: int) -> Solution:
+def distinct(found: Solution, count: int) -> Solution:
     """The nearest of ``found``, and stragglers at equal ranks among the rest, without repeats, nearest first."""
     measured = torch.isfinite(found.distances)
     unique, inverse = torch.unique(found.params[measured], dim=0, return_inverse=True)
@@ -62,9 +63,11 @@ class Alternatives(Search):
         self.count, self.seed = count, seed
 
     def __call__(self, problem: Problem, start: Solution) -> Solution:
-        if problem.left() == 0:
+        if problem.affords() < SHARE:
             return start
-        others = diverse(problem.synth, start, 1 + self.count, considered=considered(problem))
+        pool = distinct(start, min(considered(problem), max(2, problem.affords() // SHARE)))
+        problem.renders += len(pool.params)
+        others = diverse(problem.synth, pool, 1 + self.count, considered=len(pool.params))
         began, found = problem.left(), start
         for i in range(1, len(others.params)):
             until = began * (1 - i / (len(others.params) - 1))

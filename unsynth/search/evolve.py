@@ -22,6 +22,8 @@ from unsynth.search.mixed import Mixed
 Covariance = Literal["diagonal", "full"]
 Strategy = cmaes.SepCMA | cmaes.CMA | Mixed
 
+SEEDS = 1 << 32  # that cmaes knows
+
 
 class Run:
     """One evolution strategy, started from one patch, that remembers the best it has seen."""
@@ -35,12 +37,18 @@ class Run:
         self.asked = [self.strategy.ask() for _ in range(self.strategy.population_size)]
         return torch.from_numpy(np.stack(self.asked)).float()
 
-    def tell(self, params: Params, distances: torch.Tensor) -> None:
+    def note(self, params: Params, distances: torch.Tensor) -> None:
+        """Remember the best of a generation."""
         nearest = int(distances.argmin())
         if distances[nearest] < self.distance:
             self.best, self.distance = params[nearest], float(distances[nearest])
-        finite = torch.nan_to_num(distances, posinf=1e9).tolist()
-        self.strategy.tell(list(zip(self.asked, finite, strict=True)))
+
+    def tell(self, distances: torch.Tensor) -> None:
+        """What a whole generation came to; patches that could not be played are worse than all others."""
+        played = torch.isfinite(distances)
+        worst = distances[played].max() + 1
+        ranked = torch.where(played, distances, worst).tolist()
+        self.strategy.tell(list(zip(self.asked, ranked, strict=True)))
 
     @property
     def converged(self) -> bool:
@@ -98,10 +106,10 @@ class Evolve(Search):
         return [self._run(problem.synth.spec, p, d, self.seed + i) for i, (p, d) in enumerate(pairs)]
 
     def _run(self, spec: ParamSpec, params: Params, distance: float, seed: int) -> Run:
-        mean, size = params.double().numpy(), self.population
+        mean, size, seed = params.double().numpy(), self.population, seed % SEEDS
         if (spec.steps > 0).any():
             return Run(Mixed(spec, mean, self.sigma, size, seed), params, distance)
-        kind = cmaes.SepCMA if self.covariance == "diagonal" else cmaes.CMA
+        kind = cmaes.SepCMA if self.covariance == "diagonal" and len(mean) > 1 else cmaes.CMA
         bounds = np.tile([0.0, 1.0], (len(mean), 1))
         strategy = kind(mean, self.sigma, bounds=bounds, n_max_resampling=1, seed=seed, population_size=size)
         return Run(strategy, params, distance)
@@ -109,11 +117,10 @@ class Evolve(Search):
     @staticmethod
     def _step(problem: Problem, runs: list[Run]) -> None:
         asked = [run.ask() for run in runs]
-        distances = problem.evaluate(torch.cat(asked)).split([len(a) for a in asked])
-        for run, params, found in zip(runs, asked, distances, strict=True):
-            if torch.isfinite(found).all():
-                run.tell(params, found)
-            elif torch.isfinite(found).any():
-                keep = int(found.argmin())
-                if found[keep] < run.distance:
-                    run.best, run.distance = params[keep], float(found[keep])
+        before, every = problem.renders, torch.cat(asked)
+        distances = torch.nan_to_num(problem.evaluate(every), nan=torch.inf, posinf=torch.inf)
+        whole = problem.renders - before == len(every)  # or the budget has ended
+        for run, params, found in zip(runs, asked, distances.split([len(a) for a in asked]), strict=True):
+            run.note(params, found)
+            if whole and torch.isfinite(found).any():
+                run.tell(found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from unsynth.base import Audio, Params, PatchError, Problem, Search, Solution, Synth
+from unsynth.base import Audio, NotFoundError, Params, PatchError, Problem, Search, Solution, Synth
 from unsynth.search.library import Library, Near, at_note
 from unsynth.synths import known
 
@@ -24,6 +24,10 @@ class Known(Search):
         synth = problem.synth
         near = self.library.nearest(problem.target, self.count or len(self.library), synth.name)
         params = _params([one for one in near if one.spec == synth.spec.hash], synth)
+        if self.count is None and not len(params):
+            raise NotFoundError(
+                f"The index of your presets has none of this {synth.name}; `unsynth index presets FOLDER` adds them."
+            )
         return start.join(Solution(params, problem.evaluate(params))).best(problem.keep)
 
 

@@ -9,7 +9,6 @@ from unsynth.presets import NOTES
 from unsynth.search.genetic import survivors
 
 PITCH, VELOCITY, LENGTH = range(3)  # of a note
-MANY = 1 << 30  # renders, where there is no limit
 TRIALS = (  # what is changed; whether the values are added; the values
     (LENGTH, False, (0.12, 0.3, 0.7, 1.6, 3.2)),  # s
     (PITCH, True, tuple(float(n) for n in range(-8, 9) if n)),  # semitones
@@ -38,17 +37,12 @@ class Notes(Search):
         best = ordered.best(self.count)
         for knob, added, values in TRIALS:
             best = best.best(len(best.params))
-            nearest = best.best(min(self.count, self._affordable(problem) // len(values)))
+            nearest = best.best(min(self.count, problem.affords(self.until) // len(values)))
             tried = _tried(problem, nearest, problem.synth.spec.index(note[knob]), added, torch.tensor(values))
             which = torch.arange(len(nearest.params)).repeat_interleave(len(values))
             best = survivors(best, tried, which) if len(which) else best
         others = Solution(ordered.params[self.count :], ordered.distances[self.count :])
         return best.join(others).best(problem.keep)
-
-    def _affordable(self, problem: Problem) -> int:
-        """How many renders, at the price of those so far, leave the share of the budget that is to be left."""
-        spent, free = 1 - problem.left(), problem.left() - self.until
-        return MANY if spent == 0 else max(0, int(free * problem.renders / spent))
 
 
 def _tried(problem: Problem, best: Solution, column: int, added: bool, values: torch.Tensor) -> Solution:
