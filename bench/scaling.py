@@ -15,6 +15,7 @@ import torch
 
 from bench.timing import table
 
+ALONE = ["objective.decoys=0", "objective.near=0"]  # decoys are shared by the processes, sounds are not
 RECIPE = Path(__file__).parent.parent / "recipes" / "voice-small.yaml"
 
 
@@ -26,7 +27,7 @@ def worlds(most: int) -> list[int]:
 def throughput(recipe: Path, device: str, processes: int, each: int, steps: int, warm: int) -> float:
     """Median sounds per second over the steps after ``warm``, by the log of a training under torchrun."""
     with tempfile.TemporaryDirectory() as out:
-        settings = [f"batch={each * processes}", f"steps={steps}"]
+        settings = [f"batch={each * processes}", f"steps={steps}", *(ALONE if recipe == RECIPE else [])]
         launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
         command = [*launch, "-m", "bench.scaling", "--worker", out, "--recipe", str(recipe), "--device", device]
         environment = {**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
@@ -37,10 +38,12 @@ def throughput(recipe: Path, device: str, processes: int, each: int, steps: int,
 
 def train(recipe: Path, settings: list[str], out: Path, device: str) -> None:
     """One process of a training that logs every step."""
+    from unsynth.distributed import leave
     from unsynth.recipe import read
     from unsynth.train import fit
 
     fit(*read(recipe, settings), out, device=device, log_steps=1)
+    leave()
 
 
 def report(recipe: Path, device: str, most: int, each: int, steps: int, warm: int) -> str:

@@ -14,7 +14,7 @@ from unsynth import batch
 from unsynth.base import Budget, EngineError, NotFoundError, Synth
 from unsynth.match import match
 from unsynth.params import Param, ParamSpec
-from unsynth.sounds.ids import params_of, train_ids
+from unsynth.sounds.ids import is_train, params_of, train_ids
 from unsynth.sounds.live import Live
 from unsynth.sounds.shard_building import build
 from unsynth.sounds.shards import Shards
@@ -155,6 +155,23 @@ def test_shards_have_other_sounds_in_place_of_those_that_crash(tmp_path, caplog)
     assert (sounds.params[:, 1] <= MOST).all()
     count = sum(len(shard.get("crashed", [])) for shard in told.values())
     assert f"have others: {count} (manifest.json names them)" in caplog.messages[0]
+
+
+def test_training_has_other_sounds_in_place_of_those_that_crash():
+    source, planned = Live(Fragile()), train_ids(0, 16)
+    crashes = params_of(planned, Fragile.spec)[:, 1] > MOST
+    assert crashes.any()
+    one, again, held = source.take("train", 0, 16), source.take("train", 0, 16), source.take("validation", 0, 16)
+    for found, trained in ((one, True), (held, False)):
+        assert (found.params[:, 1] <= MOST).all()
+        assert torch.equal(found.params, params_of(found.ids, Fragile.spec))
+        assert (found.audio.abs().amax(1) > 0.4).all()
+        assert (is_train(found.ids) == trained).all()
+    assert torch.equal(one.ids[~crashes], planned[~crashes])
+    assert (one.ids[crashes] > 10**8).all()
+    assert torch.equal(one.ids, again.ids)
+    with pytest.raises(EngineError, match="patches failed"):
+        Live(Hopeless()).take("train", 0, 4)
 
 
 def test_shards_of_an_engine_that_plays_nothing_are_an_error(tmp_path):

@@ -42,8 +42,23 @@ def test_points_are_of_the_validation_sounds_themselves():
         torch.testing.assert_close(patches, joint.patch(params))
 
 
-def test_other_objectives_have_no_recall():
-    assert validation(Live(training.Chime()), 4)(torch.nn.Identity()) == {}  # pyright: ignore[reportArgumentType]
+def test_other_objectives_have_a_loss_unless_they_have_several_players():
+    class Level(torch.nn.Module):
+        def __init__(self, *players):
+            super().__init__()
+            self.guess, self.names = torch.nn.Parameter(torch.tensor(0.5)), players
+
+        def players(self):
+            return dict.fromkeys(self.names, self)
+
+        def loss(self, batch, player):
+            return {"loss": (batch.params - self.guess).square().mean()}
+
+    source = Live(training.Chime())
+    params = source.take("validation", 0, 512).params
+    told = validation(source)(Level("all"))  # pyright: ignore[reportArgumentType]
+    assert told == {"validation_loss": pytest.approx(float((params - 0.5).square().mean().detach()))}
+    assert validation(source)(Level("one", "other")) == {}  # pyright: ignore[reportArgumentType]
 
 
 def test_pretrain_logs_it_and_the_losses_stay_the_same(capsys, tmp_path):

@@ -46,6 +46,19 @@ def test_it_keeps_the_last_batches_without_audio_and_their_rows_together():
     assert all(b.audio.untyped_storage().nbytes() == 0 for b in replay.kept)  # a view would keep all samples in memory
 
 
+def test_a_draw_is_what_indexing_all_that_is_kept_gives():
+    replay = Replay(3)
+    for first in (0, 10, 20):
+        replay.add(batch(first))
+    for seed in range(9):
+        torch.manual_seed(seed)
+        drawn = replay.draw()
+        torch.manual_seed(seed)
+        which = torch.randperm(12)[:4]
+        assert torch.equal(drawn.ids, replay.tensors()["ids"][which])
+        assert torch.equal(drawn.heard, replay.tensors()["heard"][which])
+
+
 def test_a_replayed_training_goes_on_as_if_it_had_not_been_stopped(start, tmp_path):
     whole = train(tmp_path / "whole", settings(start), save_minutes=0)
     train(tmp_path / "parts", settings(start), save_minutes=0, minutes=0)

@@ -6,10 +6,12 @@ import os
 import random
 import signal
 import time
+from pathlib import Path
 
 import pytest
 import torch
 import training
+import yaml
 from torch import nn
 from training import Chime, Small, options, rows, train
 
@@ -21,6 +23,7 @@ from unsynth.sounds.ids import is_train
 from unsynth.train import fit
 from unsynth.trainer import average_into, train_mode
 
+ADVERSARIAL = Path(__file__).parent.parent / "recipes" / "tiny-adversarial.yaml"
 STEPS = 30
 LONG = {"steps": STEPS, "objective": options("Prediction")["objective"]}  # it draws random numbers in every step
 
@@ -226,6 +229,40 @@ class Plain(Encoder):
 
     def vector(self, tokens):
         return self.out(tokens[:, 0])
+
+
+def test_a_batch_that_is_not_finite_spoils_no_statistics(tmp_path, monkeypatch):
+    class Broken(Chime):
+        def render(self, params, noise=None):
+            return super().render(params, noise) * (float("nan") if (noise == 9216 + 1024).any() else 1.0)
+
+    monkeypatch.setitem(training.SYNTHS, "chime", Broken)
+    model = train(tmp_path, {"steps": 3})
+    assert rows(tmp_path)[-1]["skipped"] == 1
+    assert all(x.isfinite().all() for x in model.state_dict().values())
+    assert rows(tmp_path)[-1]["rate"] > 0
+
+
+def test_what_the_recipe_starts_from_may_be_gone_when_it_goes_on(tmp_path):
+    train(tmp_path / "before", {"steps": 1})
+    start = tmp_path / "start.safetensors"
+    (tmp_path / "before" / "model.safetensors").rename(start)
+    train(tmp_path / "out", {"steps": 2, "start": str(start)}, minutes=0)
+    start.unlink()
+    train(tmp_path / "out", {"steps": 2, "start": str(start)})
+    assert rows(tmp_path / "out")[-1]["step"] == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"weight_decay": 0.2}}}, "of the recipe"),
+        ({"compiled": True, "objective": yaml.safe_load(ADVERSARIAL.read_text())["objective"]}, "players"),
+    ],
+)
+def test_options_that_would_do_nothing_or_fail_are_refused(tmp_path, changes, match):
+    with pytest.raises(UsageError, match=match):
+        train(tmp_path, changes)
 
 
 def test_a_step_whose_gradient_is_not_finite_is_left_out(tmp_path, monkeypatch):

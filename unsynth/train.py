@@ -24,7 +24,7 @@ from torch import Tensor
 
 from unsynth import audio, checkpoint, folders
 from unsynth.base import Objective, OutputError, PatchError, UsageError
-from unsynth.distributed import agree, any_of
+from unsynth.distributed import agree, any_of, leave
 from unsynth.recipe import Recipe, same, seeded
 from unsynth.sounds.stream import Stream
 from unsynth.synths import synth as synth_of
@@ -73,6 +73,7 @@ def place(recipe: Recipe, device: str, devices: int, nodes: int) -> Fabric:
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
     fabric = Fabric(accelerator=known[device], devices=devices, num_nodes=nodes, precision=precision)
     fabric.launch()
+    torch.backends.cudnn.deterministic = True  # or a resumed training would not repeat itself on a GPU
     return fabric
 
 
@@ -152,7 +153,7 @@ def fit(
         KeyboardInterrupt: Ctrl-C or SIGTERM, after everything was saved.
     """
     fabric = place(recipe, device, devices, nodes)
-    trainer = Trainer(recipe, fabric)
+    trainer = Trainer(recipe, fabric, (out / STATE).is_file())
     run = _Run(trainer, facts, out, on_progress, log_steps, save_minutes)
     run.resume()
     place_of = fabric.global_rank, fabric.world_size, recipe.first, fabric.device
@@ -166,7 +167,8 @@ def fit(
             run.save_if_due()
         run.save()
         fabric.barrier()
-        if interrupted():
+        if any_of(interrupted(), fabric.device):  # a signal may have come to one process only
+            leave()
             raise KeyboardInterrupt
     return trainer.average
 
@@ -203,7 +205,8 @@ class _Run:
             self.trainer.restore(tensors, facts)
         self.at = self.trainer.step
         self.began -= self.trainer.seconds
-        if int(agree(torch.tensor(self.at, device=self.trainer.fabric.device))) != self.at:
+        device = self.trainer.fabric.device
+        if any_of(int(agree(torch.tensor(self.at, device=device))) != self.at, device):
             raise UsageError(f"{self.out} is not the same folder on every machine; name one that all of them share.")
         if self.writes and (self.out / LOG).is_file():
             self._cut_log()

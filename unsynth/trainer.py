@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from inspect import signature
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -47,26 +48,40 @@ class Trainer:
     Args:
         recipe: what to train.
         fabric: where.
+        resumed: whether :meth:`restore` follows, so that the models that the recipe starts from are not needed.
+
+    Raises:
+        UsageError: what the recipe asks for does not go together.
     """
 
-    def __init__(self, recipe: Recipe, fabric: Fabric) -> None:
+    def __init__(self, recipe: Recipe, fabric: Fabric, resumed: bool = False) -> None:
         self.recipe, self.fabric, self.step, self.seconds, self.skipped = recipe, fabric, 0, 0.0, 0
         self.objective = build(recipe).to(fabric.device)
-        if recipe.start:
+        if recipe.start and not resumed:
             checkpoint.load_into(self.objective, checkpoint.located(recipe.start))
-        if self.objective.start:
+        if self.objective.start and not resumed:
             checkpoint.load_into(self.objective.encoder, checkpoint.located(self.objective.start), checkpoint.ENCODER)
         train_mode(self.objective)
         self.players = dict(self.objective.players())
         self.optimizers = {
             name: recipe.optimizer(groups(player, recipe.weight_decay)) for name, player in self.players.items()
         }
+        self._check()
         self.augment = Augment(recipe.augment, recipe.untouched) if recipe.augment else None
         self.peaks = {k: peaks(o) for k, o in self.optimizers.items()}
         average = partial(average_into, decay=recipe.ema)
         self.averaged = AveragedModel(self.objective, multi_avg_fn=average, use_buffers=True).eval()
         self.loss = torch.compile(self.objective.loss) if recipe.compiled else self.objective.loss
         self.replay = self._replay()
+
+    def _check(self) -> None:
+        """UsageError where an option would be silently without effect, or fail in the first step."""
+        for optimizer in self.optimizers.values():
+            usual = signature(type(optimizer)).parameters.get("weight_decay")
+            if usual and optimizer.defaults["weight_decay"] != usual.default:
+                raise UsageError("Set weight_decay of the recipe, which knows what decays, not of the optimizer.")
+        if self.recipe.compiled and len(self.players) > 1:
+            raise UsageError("Losses of several players cannot be compiled; set compiled=false.")
 
     def _replay(self) -> Replay | None:
         if not self.recipe.replay:
@@ -113,7 +128,7 @@ class Trainer:
         self.averaged.update_parameters(self.objective)
         return told
 
-    def _move(self, name: str, batch: Batch) -> dict[str, Tensor]:
+    def _move(self, name: str, batch: Batch) -> dict[str, Any]:
         optimizer, parameters = self.optimizers[name], [p for p in self.players[name].parameters() if p.requires_grad]
         self._warm(name)
         self.objective.zero_grad(set_to_none=True)
@@ -126,7 +141,14 @@ class Trainer:
             optimizer.step()
         else:
             self.skipped += 1
-        return {k: v.detach() for k, v in terms.items()} | {"gradient": norm}
+            self._mend()
+        return {k: v.detach() for k, v in terms.items()} | {"gradient": norm, "rate": optimizer.param_groups[0]["lr"]}
+
+    @torch.no_grad()
+    def _mend(self) -> None:
+        """Batch-norm statistics that a bad batch has spoilt, from their average again."""
+        for ours, average in zip(self.objective.buffers(), self.averaged.module.buffers(), strict=True):
+            ours.copy_(torch.where(ours.isfinite(), ours, average))
 
     def _warm(self, name: str) -> None:
         r = self.recipe

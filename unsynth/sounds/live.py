@@ -13,9 +13,12 @@ from unsynth.presets import INVENTED, NOTES, Prior
 from unsynth.sounds import banks
 from unsynth.sounds.ids import params_of
 from unsynth.sounds.source import SPLITS, Source, Split, ids_of
+from unsynth.synths.engines import Losses, forgiven, lost
 
 TOGETHER = 64  # neighbouring ids whose patches are drawn at once; a block of ids that share a split has a multiple
 SPREAD = 0x9E3779B1  # odd, so that seeds differ in all bits
+SPARE = 10**8  # sounds of its split further on is one that takes the place of one that crashes the engine
+TURNS = 3  # such places that are tried; the ids of all stay below 2^32
 BITS = 0xFFFFFFFF  # of what torch's CPU generator makes of a seed
 
 
@@ -70,7 +73,24 @@ class Live(Source):
         return self.seed * SPREAD & BITS
 
     def take(self, split: Split, start: int, count: int, device: torch.device | str = "cpu") -> Batch:
-        ids = ids_of(split, start, count).to(device)
+        """As of any source; another sound takes the place of one that crashes its engine.
+
+        Raises:
+            EngineError: the engine fails on most patches, or on others in the same place again and again.
+        """
+        losses = Losses()
+        batch = self._played(split, ids_of(split, start, count).to(device), losses)
+        for turn in range(1, TURNS + 1):
+            gone = lost(batch.audio)
+            if not self.aside or not gone.any():
+                return batch
+            others = ids_of(split, start + turn * SPARE, count).to(device)[gone]
+            other = self._played(split, others, losses)
+            for kept, new in ((batch.ids, other.ids), (batch.params, other.params), (batch.audio, other.audio)):
+                kept[gone] = new
+        losses.give_up()
+
+    def _played(self, split: Split, ids: SoundIds, losses: Losses) -> Batch:
         params = self.params(split, ids)
-        with torch.no_grad():
+        with torch.no_grad(), forgiven(losses):
             return Batch(ids, params, self.synth.render(params, ids))

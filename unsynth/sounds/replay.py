@@ -35,7 +35,13 @@ class Replay:
         """As many sounds as a batch has, drawn from all that are kept by torch's generator."""
         rows = len(self.kept[0].ids)
         which = torch.randperm(rows * len(self.kept), device=self.kept[0].ids.device)[:rows]
-        return Batch(**{name: x[which] for name, x in self.tensors().items()})
+        owner, row = which // rows, which % rows
+        order = owner.argsort(stable=True)
+        parts = [(batch, row[owner == n]) for n, batch in enumerate(self.kept)]
+        place = torch.empty_like(order)
+        place[order] = torch.arange(rows, device=order.device)
+        names = [field.name for field in fields(Batch)]
+        return Batch(**{name: torch.cat([getattr(b, name)[r] for b, r in parts])[place] for name in names})
 
     def tensors(self) -> dict[str, Tensor]:
         """All that is kept, by field."""

@@ -173,19 +173,23 @@ def train(
     if facts["recipe"]["objective"]["class_path"] == JOINT:
         return [_train(variant.options, settings, 1.0, plan, folder, device, tell)]
     before = _train(variant.options, settings, plan.before, plan, folder / BEFORE, device, tell)
-    joint = joined(facts["recipe"], folder / BEFORE / MODEL)
+    joint = joined(facts["recipe"], folder / BEFORE / MODEL, before["sounds"])
     return [before, _train(joint, [], 1 - plan.before, plan, folder, device, tell)]
 
 
-def joined(options: Mapping[str, Any], model: Path) -> Json:
-    """A recipe whose objective has no side for parameters, with a joint one that starts from its encoder instead."""
+def joined(options: Mapping[str, Any], model: Path, seen: int) -> Json:
+    """A recipe whose objective has no side for parameters, with a joint one that starts from its encoder instead.
+
+    It goes on after the sounds that were seen.
+    """
     arguments = {
         "audio": options["objective"]["init_args"]["encoder"],
         "params": "unsynth.encoders.params.ParamsMlp",
         "criterion": "unsynth.objectives.joint.Contrastive",
         "start": str(model),
     }
-    return {**options, "start": "", "objective": {"class_path": JOINT, "init_args": arguments}}
+    first = options["first"] + seen
+    return {**options, "first": first, "start": "", "objective": {"class_path": JOINT, "init_args": arguments}}
 
 
 def _train(

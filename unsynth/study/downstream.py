@@ -17,10 +17,12 @@ from unsynth.estimators.regression import Regression
 from unsynth.evaluate import score
 from unsynth.native import torch_on_one_thread
 from unsynth.objectives.joint import Joint
+from unsynth.presets import Prior
 from unsynth.recipe import parse, rebuild
 from unsynth.search.embedding import Embedding
 from unsynth.search.genetic import Genetic
 from unsynth.search.objective import MatchDistance
+from unsynth.sounds.live import Live
 from unsynth.space import JointSpace
 from unsynth.study.recall import points, ranks, recall
 from unsynth.synths import synth as synth_of
@@ -65,16 +67,18 @@ def measure(folder: Path, seed: int, how: Measures, device: str, tell: Tell) -> 
     space = JointSpace(folder / MODEL, synth)
     joint = cast(Joint, space.joint)
     tell("retrieval", 0.0, f"{how.among:,} sounds")
-    sounds, patches = points(joint, rebuild(facts).sounds(synth), how.among)
+    source = rebuild(facts).sounds(synth)
+    sounds, patches = points(joint, source, how.among)
     found = {**recall(ranks(sounds, patches)), "among": len(patches)}
     sizes = {"parameters": count(joint), "encoder_parameters": count(joint.encoder)}
     if synth.lacks():
         return {**found, "mss": {}, **sizes}
     errors: tuple[Error, ...] = ("embedding", "params") if how.head_steps else ()
     heads = {error: head(error, folder, seed, how, device, tell) for error in errors}
-    targets = rebuild(facts).sounds(synth).take("validation", 0, how.targets).audio.split(1)
+    targets = source.take("validation", 0, how.targets).audio.split(1)
     mss = {f"head_{error}": mean(one_shot(synth, target, head) for target in targets) for error, head in heads.items()}
-    return {**found, "mss": mss | searched(space, synth, targets, seed, how, tell), **sizes}
+    prior = source.draws["train"] if isinstance(source, Live) and source.draws else None
+    return {**found, "mss": mss | searched(space, synth, prior, targets, seed, how, tell), **sizes}
 
 
 def count(module: nn.Module) -> int:
@@ -112,11 +116,20 @@ def one_shot(synth: Synth, target: Audio, head: Regression) -> float:
 
 
 def searched(
-    space: JointSpace, synth: Synth, targets: Sequence[Audio], seed: int, how: Measures, tell: Tell
+    space: JointSpace,
+    synth: Synth,
+    prior: Prior | None,
+    targets: Sequence[Audio],
+    seed: int,
+    how: Measures,
+    tell: Tell,
 ) -> dict[str, float]:
-    """Mean MSS after a search in the space from random parameters, and after a search by rendering from there."""
+    """Mean MSS after a search in the space from random parameters, and after a search by rendering from there.
+
+    Random are draws of ``prior``, which is that of the training sounds, or of the synth's own where None.
+    """
     stages: dict[str, tuple[Search, int]] = {
-        "searched": (Embedding(space, rendered=how.rendered, seed=seed), how.rendered),
+        "searched": (Embedding(space, prior=prior, rendered=how.rendered, seed=seed), how.rendered),
         **({"refined": (Genetic(seed=seed), how.refined)} if how.refined else {}),
     }
     found: dict[str, list[float]] = {name: [] for name in stages}

@@ -49,11 +49,25 @@ def recall(found: Ranks, near: tuple[int, ...] = (1, 10)) -> dict[str, float]:
 
 
 def validation(source: Source, among: int = 2000) -> Validate:
-    """For ``fit``: recall among so many validation sounds, where there are some and the objective is a joint space."""
+    """For ``fit``, where there are validation sounds: recall among so many in a joint space, the loss of all others.
+
+    An objective with several players has no loss that tells how good it is.
+    """
 
     def validate(objective: Objective) -> dict[str, float]:
-        if not isinstance(objective, Joint) or not source.size("validation"):
+        if not source.size("validation"):
             return {}
-        return recall(ranks(*points(objective, source, among)))
+        if isinstance(objective, Joint):
+            return recall(ranks(*points(objective, source, among)))
+        return {"validation_loss": loss(objective, source)} if len(dict(objective.players())) == 1 else {}
 
     return validate
+
+
+def loss(objective: Objective, source: Source, among: int = 512, chunk: int = 64) -> float:
+    """The mean loss over the first validation sounds, on the device of ``objective``, which is in ``eval()``."""
+    device, count = next(objective.parameters()).device, int(min(among, source.size("validation")))
+    (player,) = objective.players()
+    parts = [(first, min(chunk, count - first)) for first in range(0, count, chunk)]
+    losses = [objective.loss(source.take("validation", *part, device), player)["loss"] * part[1] for part in parts]
+    return float(torch.stack(losses).detach().sum()) / count

@@ -54,7 +54,9 @@ def groups(rows: Sequence[Row]) -> list[list[Row]]:
     """The rows of each budget, way of measuring and machine."""
     found: dict[str, list[Row]] = {}
     for row in rows:
-        found.setdefault(json.dumps([row.plan, *(row.origin[x] for x in ("processor", "torch"))]), []).append(row)
+        found.setdefault(json.dumps([row.plan, *(row.origin[x] for x in ("processor", "cores", "torch"))]), []).append(
+            row
+        )
     return list(found.values())
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
+from typing import NoReturn
 
 import numpy as np
 import torch
@@ -43,7 +44,7 @@ class Losses:
             if self.asked >= ENOUGH and 2 * self.lost > self.asked:
                 self.give_up()
 
-    def give_up(self) -> None:
+    def give_up(self) -> NoReturn:
         """Raises EngineError."""
         raise EngineError(f"{self.why.removesuffix('.')} ({self.lost:,} of {self.asked:,} patches failed).")
 
