@@ -15,9 +15,9 @@ from unsynth.benchmark.pitch import pitch_cells
 RESULTS = Path(__file__).parent.parent / "results"
 TABLES = {  # results file: what it shows, and whether README shows its means
     "voice-held-out.jsonl": ("Held-out sounds of the Voice, found again", True),
-    "voice-held-out-renders.jsonl": ("Held-out sounds of the Voice at equal renders", False),
+    "voice-held-out-renders.jsonl": ("Held-out sounds of the Voice at equal renders", True),
     "voice-one-shots.jsonl": ("Real one-shots (instruments and drums, test split), matched with the Voice", True),
-    "voice-one-shots-188.jsonl": ("All 188 real one-shots of the test split, matched with the Voice", False),
+    "voice-one-shots-188.jsonl": ("All 188 real one-shots of the test split, matched with the Voice", True),
     "dexed-held-out.jsonl": (
         "Held-out DX7 voices at random notes, matched with Dexed by searches that know other banks",
         True,
