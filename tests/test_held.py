@@ -2,17 +2,19 @@
 
 import pytest
 import torch
-from commands import EXAMPLE
+from commands import EXAMPLE, is_one_sentence, one_thread, run  # noqa: F401
 from toy import Toy
 
 from unsynth import match
-from unsynth.base import Budget, NotFoundError, Problem, Solution, UsageError
+from unsynth.base import Budget, Problem, Solution, UsageError
+from unsynth.presets import patch
 from unsynth.search import METHODS, method
 from unsynth.search.genetic import Genetic
 from unsynth.search.held import Held
 from unsynth.search.influence import influence
 from unsynth.search.objective import SpectralDistance
 from unsynth.search.vary import Vary
+from unsynth.sounds.ids import params_of
 from unsynth.synths import synth
 
 ROW = torch.tensor([0.3, 0.8, 0.5])
@@ -50,7 +52,7 @@ def test_searches_know_the_free_parameters_only(name):
 
 @pytest.mark.parametrize("name", MADE_FOR_A_SYNTH)
 def test_models_and_indexes_of_all_parameters_are_not_used(name):
-    with pytest.raises(NotFoundError):
+    with pytest.raises(UsageError, match=f"{name}' cannot hold parameters; choose one of: chain"):
         method(name, held_problem(renders=1).synth, 0)
 
 
@@ -81,6 +83,46 @@ def test_starts_that_make_no_sense_are_refused():
         match(EXAMPLE, start=torch.full((1, 78), float("nan")))
     with pytest.raises(UsageError, match="start from"):
         match(EXAMPLE, held=["vco_1.tuning"])
+
+
+def test_the_command_line_goes_on_from_a_preset_and_holds_a_module(capsys, tmp_path):
+    params = params_of(torch.tensor([7]), VOICE.spec)[0]
+    start = tmp_path / "start.json"
+    mine = patch.Patch("voice", VOICE.spec.hash, tuple(params.tolist()), 0, 0.0, 1.0, {}, 1.0, 1, 0, "0")
+    start.write_text(patch.to_json(mine, VOICE.spec))
+    words = (EXAMPLE, "--out", tmp_path / "out", "--renders", 40, "--start", start, "--hold", "vco_1, mixer.noise")
+    code, _, err = run(capsys, "match", *words, "--json")
+    assert code == 0, err
+    found = patch.read(tmp_path / "out" / EXAMPLE.stem / "patch.json", lambda name: VOICE.spec)
+    kept = [i for i, name in enumerate(VOICE.spec.names) if name.startswith("vco_1.") or name == "mixer.noise"]
+    assert len(kept) > 3
+    torch.testing.assert_close(torch.tensor(found.params)[kept], params[kept], rtol=0, atol=1e-6)
+    assert 'resumed": true' in run(capsys, "match", *words, "--json")[1]
+    other = run(capsys, "match", *words[:-1], "vco_1", "--json")[1]
+    assert 'resumed": false' in other
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--hold", "vco_1"], "--start"),
+        (["--start", "{start}", "--synth", "drum"], "has no patch of drum"),
+        (["--start", "{start}", "--hold", "vco_9"], "no parameter 'vco_9'"),
+        (["--start", "{start}", "--hold", "vco_1", "--method", "flow"], "cannot hold"),
+        (["--start", "{missing}"], "no.json"),
+    ],
+)
+def test_mistakes_about_what_to_hold_are_one_sentence(capsys, tmp_path, words, told):
+    params = params_of(torch.tensor([7]), VOICE.spec)[0]
+    start = tmp_path / "start.json"
+    mine = patch.Patch("voice", VOICE.spec.hash, tuple(params.tolist()), 0, 0.0, 1.0, {}, 1.0, 1, 0, "0")
+    start.write_text(patch.to_json(mine, VOICE.spec))
+    named = [word.format(start=start, missing=tmp_path / "no.json") for word in words]
+    code, out, err = run(capsys, "match", EXAMPLE, "--out", tmp_path / "out", "--renders", 2, *named)
+    assert code in (2, 3)
+    assert out == ""
+    assert is_one_sentence(err)
+    assert told in err
 
 
 def test_variations_are_near_their_patch_and_differ():

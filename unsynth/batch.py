@@ -48,6 +48,8 @@ class Task:
     candidates: int
     seed: int
     device: str
+    start: list[list[float]] | None = None
+    held: list[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -204,7 +206,7 @@ def _job(sound: Path, task: Task) -> Json:
         facts = sound.stat()
     except OSError as error:
         raise NotFoundError(f"{sound} cannot be read any more ({error.strerror}).") from error
-    asked = {name: value for name, value in asdict(task).items() if name != "device"}
+    asked = {name: value for name, value in asdict(task).items() if name != "device" and value is not None}
     source = {"sound": str(sound.resolve()), "bytes": facts.st_size, "changed_ns": facts.st_mtime_ns}
     synth = synth_of(task.synth)
     return {**source, **asked, "spec": synth.spec.hash, "heard": not synth.lacks(), "version": __version__}

@@ -126,8 +126,8 @@ def match(
     method: str | Search = "chain",
     budget: float | Budget = 10.0,
     candidates: int = 4,
-    start: Params | None = None,
-    held: Sequence[str] = (),
+    start: Params | Sequence[Sequence[float]] | None = None,
+    held: Sequence[str] | None = None,
     seed: int = 0,
     device: str = "auto",
     name: str | None = None,
@@ -160,9 +160,11 @@ def match(
     instrument, limit = synth_of(synth), as_budget(budget)
     _check(candidates, seed)
     name = name or (Path(sound).name if isinstance(sound, str | Path) else "sound")
+    if instrument.lacks() and start is not None:
+        raise UsageError(instrument.lacks())
     if instrument.lacks():
         return _guessed(name, _target(sound, rate, instrument), instrument, method, candidates, seed)
-    played, first = _started(instrument, start, held)
+    played, first = _started(instrument, None if start is None else torch.as_tensor(start), held or ())
     search = method if isinstance(method, Search) else method_of(method, played, seed)
     target = _target(sound, rate, instrument)
     where, losses = as_device(device), Losses()

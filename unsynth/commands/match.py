@@ -20,6 +20,8 @@ def match_sounds(
     budget: float | None = None,
     renders: int | None = None,
     candidates: int = 4,
+    start: str = "",
+    hold: str = "",
     seed: int = 0,
     device: str = "auto",
     workers: int = 1,
@@ -41,6 +43,9 @@ def match_sounds(
         budget: seconds to search for each sound (10, or no limit where renders are given).
         renders: sounds to render for each sound at most; alone, the same seed gives the same result.
         candidates: how many different patches to keep.
+        start: a patch.json, .syx, .dx7, .fxp or .vital file whose patches to go on from.
+        hold: parameters, separated by commas, that stay as in the first patch of START; a module's name stands for
+            all that it has.
         seed: seed of the search.
         device: auto, cpu or cuda.
         workers: processes on this machine that share the sounds, each with its part of the cores.
@@ -52,9 +57,9 @@ def match_sounds(
     from unsynth.commands.display import Display
 
     limit = Budget(SECONDS if budget is None and renders is None else budget, renders)
-    task, sounds = batch.Task(synth, method, limit, candidates, seed, device), batch.targets(sound_or_folder)
-    failed: list[UnsynthError] = []
-    who = crew.of(workers, ray)
+    begun = _begun(synth, Path(start), hold) if start or hold else {}
+    task, sounds = batch.Task(synth, method, limit, candidates, seed, device, **begun), batch.targets(sound_or_folder)
+    failed, who = list[UnsynthError](), crew.of(workers, ray)
     with Display() as display:
         outcomes = batch.run(sounds, Path(out), task, lambda name, at: display.update(name, *_progress(at)), who)
         for done, outcome in enumerate(outcomes, start=1):
@@ -71,6 +76,22 @@ def match_sounds(
         raise failed[0]
     if failed:
         raise BatchError(f"{len(failed)} of {len(sounds)} sounds could not be matched, for the reasons above.")
+
+
+def _begun(synth: str, start: Path, hold: str) -> dict[str, Any]:
+    """The patches of a file and the names of what is held, as a task has them."""
+    from unsynth.presets.saved import read
+    from unsynth.synths import synth as synth_of
+
+    if start == Path():
+        raise UsageError("To hold parameters, name the patch that says at which values with --start.")
+    instrument = synth_of(synth)
+    rows = [preset.params.tolist() for preset in read(start) if preset.synth == instrument.name]
+    if not rows:
+        raise UsageError(f"{start} has no patch of {synth} to go on from; choose another --start or --synth.")
+    asked = [name.strip() for name in hold.split(",") if name.strip()]
+    modules = {name: [full for full in instrument.spec.names if full.startswith(f"{name}.")] for name in asked}
+    return {"start": rows, "held": [full for name in asked for full in modules[name] or [name]]}
 
 
 def render_patch(

@@ -170,6 +170,7 @@ def _gradient(setting: Setting) -> Search:
 
 SCRATCH = 64  # draws of a prior that a search from scratch begins with
 LATE = 0.8  # share of the budget at which draws of a flow come too late
+HOLDING = ("chain", "refine", "genetic", "evolve", "gradient", "random")  # methods that can hold parameters
 MODEL = ".safetensors"  # what a file of trained weights is called
 DRAWN = ("flow", "regression")  # methods that are an estimator's, the better first
 METHODS: dict[str, Callable[[Setting], Search]] = {
@@ -231,8 +232,16 @@ def trained(path: Path, setting: Setting) -> Search:
 
 
 def made(name: str, setting: Setting, more: Mapping[str, Callable[[Setting], Search]] = METHODS) -> Search:
-    """The search called ``name``, or that of a model, ``mine/model.safetensors``; UsageError where there is none."""
+    """The search called ``name``, or that of a model, ``mine/model.safetensors``.
+
+    Raises:
+        UsageError: there is none, or it cannot hold parameters and has to.
+    """
+    from unsynth.search.held import Held
+
     require(name, more)
+    if isinstance(setting.synth, Held) and name not in HOLDING:
+        raise UsageError(f"The method {name!r} cannot hold parameters; choose one of: {', '.join(HOLDING)}.")
     return more[name](setting) if name in more else trained(Path(name), setting)
 
 
