@@ -76,6 +76,23 @@ def test_table_has_one_line_for_each_other_arm_and_marks_what_is_sure():
     assert ", 50 % |" in line
 
 
+def test_many_arms_make_a_difference_less_sure():
+    normal = stats.norm.ppf((np.arange(30) + 0.5) / 30)
+
+    def arm(name, differences):
+        return [row(name, f"t{i}", 9 + difference) for i, difference in enumerate(differences)]
+
+    ours, worse = arm("ours", np.zeros(30)), arm("worse", normal + 0.5)
+    (alone,) = paired(ours + worse)
+    p = stats.wilcoxon([a.metrics["MSS"] - b.metrics["MSS"] for a, b in zip(ours, worse, strict=True)]).pvalue
+    assert p < alone.q["MSS"] < 0.05
+    many = paired(ours + worse + [r for n in range(40) for r in arm(f"same {n}", normal)])
+    assert many[0].q["MSS"] > 0.05
+    assert many[0].differences["MSS"][1][1] < 0
+    assert "**" not in paired_cells(many)[1][2]
+    assert "**" in paired_cells([alone])[1][2]
+
+
 def test_families_are_means_of_their_targets_the_hardest_first():
     some = [row("a", "t", 1, family="easy"), row("b", "t", 9, family="easy")]
     some += [row("a", f"u{i}", 4 + i, family="hard") for i in range(5)]

@@ -7,7 +7,7 @@ import statistics
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import binomtest, bootstrap
+from scipy.stats import binomtest, bootstrap, false_discovery_control, wilcoxon
 
 from unsynth.base import UsageError
 from unsynth.evaluate import MEAN, ORACLE
@@ -15,6 +15,7 @@ from unsynth.scores import Row, by_arm, spread
 
 METRICS = {"MSS": (2, True), "wMFCC": (2, True), "SOT": (3, True), "RMS": (3, False)}  # decimals, lower is better
 CONFIDENCE = 0.95
+SURE = 0.05  # false discoveries among the differences that are called sure
 EQUAL = 1e-9  # values that differ by less have no spread
 LEAST = 5  # fewer values than this say too little about their spread for an interval
 Interval = tuple[float, float]
@@ -22,13 +23,21 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class Paired:
-    """One arm against another: of each metric the mean of first minus other, its interval, and the share of wins."""
+    """One arm against another.
+
+    Args:
+        differences: of each metric the mean of first minus other, and its interval.
+        won: the share of targets on which the first is nearer.
+        q: p-value of Wilcoxon's signed-rank test, adjusted for all arms and metrics, whatever their dependence.
+            Source: Benjamini and Yekutieli, https://doi.org/10.1214/aos/1013699998.
+    """
 
     first: str
     other: str
     targets: int
     differences: dict[str, tuple[float, Interval]]
     won: dict[str, float]
+    q: dict[str, float]
 
 
 def interval(values: list[float], draws: int = 5000, seed: int = 0) -> Interval:
@@ -71,27 +80,44 @@ def paired(rows: list[Row], named: str = "") -> list[Paired]:
     first, arms = first_arm(rows, named), by_arm(rows)
     own = {row.key: row for row in arms[first]}
     pairs = {arm: [(own[row.key], row) for row in arms[arm] if row.key in own] for arm in arms if arm != first}
-    return [_compare(first, arm, both) for arm, both in pairs.items() if both]
+    values = {arm: _differences(both) for arm, both in pairs.items() if both}
+    tests = {(arm, metric): _p(own) for arm, metrics in values.items() for metric, own in metrics.items()}
+    adjusted = (
+        dict(zip(tests, false_discovery_control(list(tests.values()), method="by"), strict=True)) if tests else {}
+    )
+    return [
+        _compare(first, arm, own, {metric: float(adjusted[arm, metric]) for metric in own})
+        for arm, own in values.items()
+    ]
 
 
-def _compare(first: str, other: str, pairs: list[tuple[Row, Row]]) -> Paired:
+def _differences(pairs: list[tuple[Row, Row]]) -> dict[str, list[float]]:
+    return {metric: [a.metrics[metric] - b.metrics[metric] for a, b in pairs] for metric in METRICS}
+
+
+def _p(values: list[float]) -> float:
+    """Of Wilcoxon's signed-rank test; 1 for too few values, or none but zeros."""
+    return float(wilcoxon(values).pvalue) if len(values) >= LEAST and any(values) else 1.0
+
+
+def _compare(first: str, other: str, values: dict[str, list[float]], q: dict[str, float]) -> Paired:
     differences, won = {}, {}
-    for metric, (_, lower) in METRICS.items():
-        values = [a.metrics[metric] - b.metrics[metric] for a, b in pairs]
-        differences[metric] = (statistics.mean(values), interval(values))
-        won[metric] = statistics.mean(0.5 if x == 0 else float((x < 0) == lower) for x in values)
-    return Paired(first, other, len(pairs), differences, won)
+    for metric, own in values.items():
+        lower = METRICS[metric][1]
+        differences[metric] = (statistics.mean(own), interval(own))
+        won[metric] = statistics.mean(0.5 if x == 0 else float((x < 0) == lower) for x in own)
+    return Paired(first, other, len(values["MSS"]), differences, won, q)
 
 
 def paired_cells(found: list[Paired]) -> list[list[str]]:
-    """One line for each other arm; differences whose interval excludes zero are between double stars."""
+    """One line for each other arm; differences are between double stars where interval and ``q`` exclude zero."""
     heading = [f"{found[0].first if found else 'arm'} minus", "targets", *(f"{m} (95 %), won" for m in METRICS)]
     return [heading, *([p.other, str(p.targets), *(_difference(p, metric) for metric in METRICS)] for p in found)]
 
 
 def _difference(pair: Paired, metric: str) -> str:
     (mean, (low, high)), places = pair.differences[metric], METRICS[metric][0]
-    known, sure = not math.isnan(low), low > 0 or high < 0
+    known, sure = not math.isnan(low), (low > 0 or high < 0) and pair.q[metric] < SURE
     told = f"{mean:+.{places}f}" + (f" ({low:+.{places}f} to {high:+.{places}f})" if known else "")
     return f"{f'**{told}**' if sure else told}, {100 * pair.won[metric]:.0f} %"
 
