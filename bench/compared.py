@@ -6,7 +6,8 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import pitch  # beside this file
+import memory  # beside this file, as the next
+import pitch
 
 from unsynth import calibration, scores
 from unsynth.benchmark import comparison
@@ -52,6 +53,10 @@ Ranks of true parameters among {draws} draws of the shipped flow for each of {ta
 together (TARP) and the {most} worst of {params}; {miscalibrated} have q below 0.05 ([what the columns
 are](evaluation.md#calibration)). {processor}, torch {torch}, {date}; `{command}`, which draws the plots too."""
 WORST = 10  # parameters of the flow that are shown
+MEMORY_HEAD = """## Memory
+
+The largest resident set of `unsynth match {sound} --renders {renders}`, Python and torch included; {processor}, torch
+{torch}, {date}; `{command}`."""
 
 
 def section(path: Path, title: str) -> str:
@@ -119,6 +124,14 @@ def calibrated() -> str:
     return f"{CALIBRATION_HEAD.format(**facts)}\n\n{scores.markdown(calibration.cells(found, WORST))}"
 
 
+def remembered() -> str:
+    """How much memory methods take; nothing where it was not measured."""
+    if not memory.OUT.is_file():
+        return ""
+    told = json.loads(memory.OUT.read_text())
+    return f"{MEMORY_HEAD.format(**told)}\n\n{scores.markdown(memory.cells(told['peaks']))}"
+
+
 def _there() -> dict[str, tuple[Path, bool]]:
     """Titles, files, and whether README has them, of all results that exist."""
     paths = {title: (RESULTS / name, shown) for name, (title, shown) in TABLES.items()}
@@ -128,7 +141,7 @@ def _there() -> dict[str, tuple[Path, bool]]:
 def compared() -> str:
     """The page of all comparisons."""
     sections = [section(path, title) for title, (path, _) in _there().items()]
-    return "\n\n".join(filter(None, [RESULTS_HEAD, *sections, budgets(), pitches(), calibrated()])) + "\n"
+    return "\n\n".join(filter(None, [RESULTS_HEAD, *sections, budgets(), pitches(), calibrated(), remembered()])) + "\n"
 
 
 def results() -> str:

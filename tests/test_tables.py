@@ -43,6 +43,15 @@ def test_budgets_are_compared_on_the_same_targets(tmp_path, monkeypatch):
     assert "| chain, 1 s | 1 | -1.00" in page
 
 
+def test_memory_is_that_of_the_process_that_was_started():
+    small = tables.compared.memory.peak("-c", "pass")
+    assert 3 < small < 60
+    large = tables.compared.memory.peak("-c", "bytearray(b'x') * 200 * 2**20")
+    assert 190 < large - small < 210
+    with pytest.raises(RuntimeError, match="nonsense"):
+        tables.compared.memory.peak("-c", "nonsense")
+
+
 def test_pitches_come_back_from_their_file(tmp_path):
     path, found = tmp_path / "pitch.json", [PitchError("chain", 3.5), PitchError("mean", math.inf)]
     told = {"processor": "P", "files": {"a.jsonl": tables.compared.pitch.written(found)}}
