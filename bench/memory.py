@@ -6,7 +6,6 @@ Each method is a process of its own, measured as the system counts it: the large
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -20,19 +19,21 @@ ROOT = Path(__file__).parent.parent
 OUT = ROOT / "results" / "memory.json"
 SOUND, RENDERS = "examples/bd_boom.flac", 500
 METHODS = ("chain", "embedding", "flow", "regression", "retrieve", "genetic", "evolve", "gradient", "random")
+ASK = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""  # in a small process: the system counts what the one that forks has as its child's
 MIB = 1024 if sys.platform == "linux" else 1024**2  # of ru_maxrss, which is in kB on Linux and in bytes on macOS
 
 
 def peak(*command: str) -> float:
     """The largest resident set of a command of Python, in MiB; RuntimeError where it fails."""
-    with tempfile.TemporaryFile() as told:
-        process = subprocess.Popen([sys.executable, *command], stdout=told, stderr=told, cwd=ROOT)
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            told.seek(0)
-            raise RuntimeError(f"{command} failed: {told.read().decode()}")
-    return used.ru_maxrss / MIB
+    whole = [sys.executable, "-c", ASK, sys.executable, *command]
+    ended = subprocess.run(whole, capture_output=True, text=True, cwd=ROOT, check=False)
+    if ended.returncode:
+        raise RuntimeError(f"{command} failed: {ended.stderr}")
+    return int(ended.stdout) / MIB
 
 
 def measured() -> dict[str, float]:
