@@ -67,8 +67,7 @@ def _require_file(path: Path) -> None:
 def read(path: str | Path, rate: int, seconds: float = 10.0) -> Float[Tensor, " time"]:
     """The beginning of the sound in a file: mono (mean of the channels), float32, resampled to ``rate``.
 
-    Goes block by block until there is enough, so that memory stays bounded and a long file costs only its leading
-    silence. The sound begins with the first block that swings past -60 dB re full scale (past -80 dB, in a file that
+    Goes block by block, so that memory stays bounded and a long file costs only its leading silence. The sound begins with the first block that swings past -60 dB re full scale (past -80 dB, in a file that
     never does); the block before it is kept, and :func:`fit` trims exactly.
 
     Args:
@@ -225,8 +224,7 @@ def fit(
 
     Args:
         sound: mono audio, at least one sample.
-        rate: Hz.
-        samples: length of the result.
+        rate, samples: Hz; length of the result.
         threshold_db: the sound begins with the first sample above this, relative to its peak.
         lead: seconds to keep before that.
         fade: seconds of raised-cosine fade to zero at the end of a sound that had to be cut.
