@@ -67,8 +67,9 @@ def _require_file(path: Path) -> None:
 def read(path: str | Path, rate: int, seconds: float = 10.0) -> Float[Tensor, " time"]:
     """The beginning of the sound in a file: mono (mean of the channels), float32, resampled to ``rate``.
 
-    Goes block by block, so that memory stays bounded and a long file costs only its leading silence. The sound begins with the first block that swings past -60 dB re full scale (past -80 dB, in a file that
-    never does); the block before it is kept, and :func:`fit` trims exactly.
+    Goes block by block, so that memory stays bounded and a long file costs only its leading silence. The sound begins
+    with the first block that swings past -60 dB re full scale (past -80 dB, in a file that never does); the block
+    before it is kept, and :func:`fit` trims exactly.
 
     Args:
         path: anything libsndfile decodes, any depth and channels. A wav whose end is missing gives what it has.
