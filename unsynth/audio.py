@@ -27,10 +27,8 @@ LOUDEST = 1e6  # +120 dB over full scale; nothing above it is a sound
 AUDIBLE = 10 ** (-60 / 20)  # half of the peak-to-peak swing, full scale is 1: where a sound begins
 SILENT = 10 ** (-80 / 20)  # a sound that never swings more than this is silent (3 steps of a 16-bit file)
 FLOOR_DB = -200.0  # loudness of digital silence
-STILL_SECONDS = 0.01  # of a recording that tell a constant offset
-LARGEST_OFFSET = 0.05  # of the peak; what stands still beyond that is part of the sound, of a square wave, say
-BLOCK_SECONDS = 0.25
-BLOCK_VALUES = 2**20  # of all channels together: bounds the memory of a block whatever its header says
+STILL_SECONDS, LARGEST_OFFSET = 0.01, 0.05  # of an offset; more of the peak is part of the sound: of a square wave, say
+BLOCK_SECONDS, BLOCK_VALUES = 0.25, 2**20  # values of all channels: bounds a block whatever its header says
 MOST_VALUES = 2**30  # of all channels: more leading silence is not looked through, of which a small file can hold years
 
 Block = Mono = npt.NDArray[np.float32]  # (time, channels); (time,)
