@@ -19,6 +19,8 @@ TABLES = {  # results file: what it shows, and whether README shows its means
     "voice-held-out-renders.jsonl": ("Held-out sounds of the Voice at equal renders", True),
     "voice-one-shots.jsonl": ("Real one-shots (instruments and drums, test split), matched with the Voice", True),
     "voice-one-shots-188.jsonl": ("All 188 real one-shots of the test split, matched with the Voice", True),
+    "voice-flow-ablation-ids.jsonl": ("Four short trainings of the flow (LOG.md), on validation sounds", False),
+    "voice-flow-ablation-one-shots.jsonl": ("Four short trainings of the flow, on validation one-shots", False),
     "dexed-held-out.jsonl": (
         "Held-out DX7 voices at random notes, matched with Dexed by searches that know other banks",
         True,
