@@ -23,15 +23,16 @@ from unsynth.space import best_space
 from unsynth.synths import ENGINES, surge_engine
 from unsynth.synths.voice import Voice, available
 
+RENEW = "pip install --force-reinstall --no-deps ."  # in a clone
 NEEDED = {  # what every installation should have: (what it means that it has not, the command)
     "native": (
         "The native Voice was not built, so rendering is many times slower; install a C++ compiler, then run",
-        "pip install --force-reinstall --no-deps .",
+        RENEW,
     ),
     "mp3": ("This libsndfile reads no mp3; run", "pip install --upgrade soundfile"),
     "space": (
         "There is no joint space, so sounds cannot be searched by embedding; run",
-        "unsynth pretrain recipes/voice-small.yaml",
+        RENEW,
     ),
     "index": ("There is no index of sounds, so searches start from random ones; run", "unsynth index build"),
 }
@@ -45,8 +46,6 @@ EXTRAS = {  # extra: (a package that it brings, what does not work without)
     "faiss": ("faiss-cpu", "Indexes of more than a million sounds are searched one by one"),
     "ray": ("ray", "Sounds cannot be matched on several machines at once"),
 }
-RENEW = "pip install --force-reinstall --no-deps unsynth"
-
 Json = dict[str, Any]
 
 

@@ -67,7 +67,7 @@ def evaluate_methods(
             given.
         draws: for a calibration, how many for each sound.
         guidance: for a calibration, that of a flow: 1 is what it has learned; as in searches if not given.
-        raw: for a calibration, take patches that sound the same for different.
+        raw: for a calibration, count patches that sound the same as different.
         private: write no patches, as presets may not be yours to publish; a report then cannot play them.
     """
     from unsynth import crew
@@ -80,7 +80,7 @@ def evaluate_methods(
         options = {"targets": targets, "start": start, "draws": draws, "seed": seed, "raw": raw}
         return _calibrate(synth, model, guidance, sounds, Path(out or CALIBRATION), options)
     if model or guidance is not None or raw:
-        raise UsageError("A model, guidance and raw are for --calibration; models are searched with by --arms.")
+        raise UsageError("--model, --guidance and --raw are for --calibration; a model to compare is one of --arms.")
     if report:
         _packages()
         _make_folder(Path(report))
@@ -124,7 +124,7 @@ def _compare(
 
     for name, number, least in (("targets", count, 1), ("start", source["start"], 0), ("seed", seed, 0)):
         if number < least:
-            raise UsageError(f"There is no {name} of {number}; give {least} or more.")
+            raise UsageError(f"--{name} {number} is not possible; give {least} or more.")
     instrument, sounds = synth_of(synth), source["sounds"]
     if sounds and source["presets"]:
         raise UsageError("Sounds and presets are two kinds of targets; give either --sounds or --presets.")

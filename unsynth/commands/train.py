@@ -22,7 +22,7 @@ def pretrain_encoder(
     save_minutes: float = 5.0,
     validate_steps: int = 1000,
 ) -> None:
-    """Train an encoder by a recipe, or go on where the training in OUT stopped.
+    """Train a model by a recipe, or go on where the training in OUT stopped.
 
     Every sound is rendered fresh, unless the recipe says where sounds are. OUT gets log.jsonl, model.safetensors and
     state.safetensors, from which the same command goes on exactly. docs/training.md tells about recipes and many GPUs.
@@ -33,10 +33,11 @@ def pretrain_encoder(
         set: options of the recipe to change, like steps=1000 objective.criterion.dim=64.
         device: auto, cpu or cuda.
         devices: processes on each machine (with torchrun or SLURM: those that it started).
-        nodes: machines.
+        nodes: how many machines.
         minutes: stop, saved, after so long.
         save_minutes: how often to save; what was done since is done again after a crash.
-        validate_steps: how often to log the recall of a joint space among 2,000 validation sounds; 0 is never.
+        validate_steps: how often to log the recall of a joint space among 2,000 validation sounds, or the loss of an
+            estimator; 0 is never.
     """
     from unsynth.distributed import leave, rank
     from unsynth.recipe import read
@@ -140,7 +141,7 @@ def study_recipes(
         only: names of the recipes to take, of all in the files.
         set: options of all recipes to change, like sounds.folder=FOLDER.
         minutes: wall clock of each training.
-        sounds: that each training sees.
+        sounds: how many each training sees.
         seeds: separated by commas.
         targets: sounds to match.
         among: sounds among whose parameters the right ones are looked for.
@@ -189,8 +190,8 @@ def export_model(run: str | None = None, out: str | None = None) -> None:
 
     Args:
         run: folder of a training, or a model.safetensors.
-        out: the file to write; your own joint space, flow or regression of its synth, which `unsynth match` with
-            --method embedding, flow or regression uses, if not given.
+        out: the file to write; if not given, the model is installed: chain and --method embedding, flow or regression
+            use it.
     """
     from unsynth import checkpoint
     from unsynth.recipe import restored
@@ -200,11 +201,12 @@ def export_model(run: str | None = None, out: str | None = None) -> None:
         raise UsageError("Name the folder of a training, such as runs/voice-small.")
     model = Path(run) / "model.safetensors" if Path(run).is_dir() else Path(run)
     tensors, facts = checkpoint.load(model)
-    synth, kind = facts["recipe"]["synth"], facts["recipe"]["objective"]["class_path"].rpartition(".")[2]
+    kind = facts["recipe"]["objective"]["class_path"].rpartition(".")[2]
     if out is None and kind not in SEARCHED:
         raise UsageError(f"No search uses a model of {kind}; name a file to write it to.")
-    restored(model, synth_of(synth))  # refuses what no search could load
-    path = Path(out) if out else checkpoint.own(f"{synth}-{SEARCHED[kind]}")
+    instrument = synth_of(facts["recipe"]["synth"])
+    restored(model, instrument)  # refuses what no search could load
+    path = Path(out) if out else checkpoint.own(f"{instrument.name}-{SEARCHED[kind]}")
     start = facts["recipe"]["objective"]["init_args"].get("start", "")
     kept, shared = checkpoint.parted(tensors, start) if start and not Path(start).suffix else (tensors, {})
     checkpoint.save(path, checkpoint.halved(kept), {**facts, **shared})

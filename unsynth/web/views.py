@@ -21,7 +21,7 @@ Json = dict[str, Any]
 
 UNNAMED = "sound"
 TITLES = {
-    "voice": "Voice: subtractive synth",
+    "voice": "Voice: two oscillators and noise",
     "drum": "Drum: kicks to cymbals",
     "dexed": "Dexed: FM, the DX7",
     "vital": "Vital: wavetables",
