@@ -47,7 +47,6 @@ class Synth(ABC):
     rate: int
     seconds: float
     differentiable: bool
-    workers: int | None = None  # processes of an engine; one for each core where None
 
     @abstractmethod
     def render(self, params: Params, noise: SoundIds | None = None) -> Audio:

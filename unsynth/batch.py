@@ -127,7 +127,7 @@ def run(
         OutputError: ``out`` cannot be made, or an overview cannot be written.
         WorkerError: nobody can do the work.
     """
-    _make(out)
+    folders.make(out)
     who = who or crew.Alone()
     each = partial(_outcome, task=task, on_progress=on_progress if who.alone else None)
     failed, order = list[Outcome](), list(sounds)
@@ -254,7 +254,7 @@ def _is_result(told: Any) -> bool:
 def _save(found: Match, folder: Path, job: Json) -> Json:
     """Write everything, the record first without and at last with the result, which is returned."""
     result = _result(found, folder)
-    _make(folder)
+    folders.make(folder)
     folders.sweep(folder)
     audio.write_text(folder / RECORD, json.dumps({"job": job, "result": None}))
     with suppress(OSError):
@@ -288,12 +288,3 @@ def _result(found: Match, folder: Path) -> Json:
         "unheard": found.unheard,
         **({TROUBLE: found.trouble} if found.trouble else {}),
     }
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"The folder {folder} cannot be made ({error.strerror}); choose another --out.") from error
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(f"The folder {folder} cannot be written to; choose another --out.")

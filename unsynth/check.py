@@ -91,7 +91,7 @@ def _spec(subject: Subject) -> Outcome:
     far = ((spec.to_human(back) - human).abs() > width).any(0)
     named = bool(subject.synth.name) and bool(spec.synth)
     lost = [spec.names[i] for i in far.nonzero()[:, 0].tolist()]
-    told = f"{len(spec)} parameters come back from human units"
+    told = f"{len(spec)} parameters come back from human units" if named else "the synth or its spec has no name"
     return not lost and named, f"{', '.join(lost)} do not come back from human units" if lost else told
 
 

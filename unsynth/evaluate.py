@@ -260,6 +260,6 @@ def _resume(out: Path, header: dict[str, object]) -> list[Row]:
             raise UsageError(f"{out} has results of another {other[0]}; name another file as --out.")
         audio.write_text(out, "".join(f"{line}\n" for line in folders.lines(out)))
         return rows
-    out.parent.mkdir(parents=True, exist_ok=True)
+    folders.make(out.parent)
     audio.write_text(out, json.dumps(header) + "\n")
     return []

@@ -22,6 +22,16 @@ def data_folder() -> Path:
     return Path(os.environ.get(OWN) or Path.home() / ".local" / "share" / "unsynth")
 
 
+def make(folder: Path) -> None:
+    """A folder to write into, with those above it, where it is not there yet; OutputError where that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"The folder {folder} cannot be made ({error.strerror}); choose another one.") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"The folder {folder} cannot be written to; choose another one.")
+
+
 @contextmanager
 def whole(path: str | Path) -> Iterator[Path]:
     """A new file beside ``path`` to write into, which takes its place at the end.

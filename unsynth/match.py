@@ -16,8 +16,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from unsynth import __version__, audio
-from unsynth.base import Budget, EngineError, OutputError, Params, Problem, Search, Solution, Synth, UsageError
+from unsynth import __version__, audio, folders
+from unsynth.base import Budget, EngineError, Params, Problem, Search, Solution, Synth, UsageError
 from unsynth.candidates import Candidate, of, stems, tell_apart, unheard
 from unsynth.native import torch_on_one_thread
 from unsynth.params import ParamSpec
@@ -97,10 +97,7 @@ class Match:
             OutputError: ``folder`` cannot be made or written to.
         """
         folder = Path(folder)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"cannot make the folder {folder}: {error.strerror}.") from error
+        folders.make(folder)
         for rank, candidate in enumerate(self.candidates, start=1):
             sound, settings = stems(rank)
             if not self.unheard:

@@ -159,9 +159,7 @@ def rebuild(facts: dict[str, Any]) -> Recipe:
         PatchError: the checkpoint is of another version of the synth, or names something that is not one of those.
     """
     options, spec = facts.get("recipe"), facts.get("spec")
-    if not isinstance(options, dict):
-        raise PatchError("The checkpoint has no recipe; train it again.")
-    if not is_plain(options):
+    if not isinstance(options, dict) or not is_plain(options):
         raise PatchError("The checkpoint has no recipe; train it again.")
     if foreign := foreign_of(options):
         raise PatchError(f"The checkpoint asks for {foreign[:60]!a}, which is not part of unsynth; it is not loaded.")

@@ -23,7 +23,7 @@ from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvir
 from torch import Tensor
 
 from unsynth import audio, checkpoint, folders
-from unsynth.base import Objective, OutputError, PatchError, UsageError
+from unsynth.base import Objective, PatchError, UsageError
 from unsynth.distributed import agree, any_of, leave
 from unsynth.recipe import Recipe, same, seeded
 from unsynth.sounds.stream import Stream
@@ -189,10 +189,7 @@ class _Run:
         self.log_steps, self.save_minutes, self.writes = log_steps, save_minutes, trainer.fabric.is_global_zero
         self.began = self.marked = self.saved = time.monotonic()
         self.at = 0
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"The folder {out} cannot be made: {error.strerror}; name another one.") from error
+        folders.make(out)
         if self.writes:
             folders.sweep(out)
 

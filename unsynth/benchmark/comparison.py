@@ -97,7 +97,10 @@ def _differences(pairs: list[tuple[Row, Row]]) -> dict[str, list[float]]:
 
 def _p(values: list[float]) -> float:
     """Of Wilcoxon's signed-rank test; 1 for too few values, or none but zeros."""
-    return float(wilcoxon(values).pvalue) if len(values) >= LEAST and any(values) else 1.0
+    if len(values) < LEAST or not any(values):
+        return 1.0
+    _, p = wilcoxon(values)
+    return float(p)
 
 
 def _compare(first: str, other: str, values: dict[str, list[float]], q: dict[str, float]) -> Paired:

@@ -6,9 +6,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from unsynth import folders
 from unsynth.commands.calibrate import calibrate
 from unsynth.commands.match import SECONDS
-from unsynth.errors import NotFoundError, OutputError, UsageError
+from unsynth.errors import NotFoundError, UsageError
 
 RESULTS, CALIBRATION = "results/evaluate.jsonl", "results/calibration.json"
 TARGETS = 32
@@ -83,7 +84,7 @@ def evaluate_methods(
         raise UsageError("--model, --guidance and --raw are for --calibration; a model to compare is one of --arms.")
     if report:
         _packages()
-        _make_folder(Path(report))
+        folders.make(Path(report))
     out, targets = out or RESULTS, TARGETS if targets is None else targets
     source = {"sounds": sounds, "presets": presets, "split": split, "start": start}
     limit = Budget(SECONDS if budget is None and renders is None else budget, renders)
@@ -100,7 +101,7 @@ def _calibrate(
         raise UsageError("Nobody knows the parameters of recordings; leave --sounds away for a calibration.")
     if file.suffix != ".json":
         raise UsageError(f"A calibration is JSON; name {file.with_suffix('.json')} as --out.")
-    _make_folder(file.parent)
+    folders.make(file.parent)
     calibrate(synth, model, guidance, file, **options)
 
 
@@ -212,7 +213,7 @@ def report_results(
 def _write(page: Path, text: str) -> None:
     from unsynth import audio
 
-    _make_folder(page.parent)
+    folders.make(page.parent)
     audio.write_text(page, text)
     print(page)
 
@@ -255,13 +256,6 @@ def _packages() -> None:
         import scipy  # noqa: F401
     except ModuleNotFoundError as error:
         raise UsageError(EXTRA) from error
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"Cannot make the folder {folder}: {error.strerror}.") from error
 
 
 def _results(path: str | None) -> Path:

@@ -148,16 +148,12 @@ def key(note: int) -> str:
 
 def _play(folder: Path, facts: dict[str, Any], near: Any, target: Any) -> str:
     """Write what a preset sounds like; the path of the file."""
-    from unsynth import audio
+    from unsynth import audio, folders
     from unsynth.distances import RATE
-    from unsynth.errors import OutputError
     from unsynth.search.known import play
 
     name = re.sub(r"[^\w#+-]+", " ", facts["name"]).strip() or "preset"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"The folder {folder} cannot be made ({error.strerror}); choose another --play.") from error
+    folders.make(folder)
     path = folder / f"{facts['rank']:02} {name}.wav"
     audio.write(path, audio.match_level(play(near)[0], target)[0], RATE)
     return str(path)

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Int8
 from torch import Tensor
 
+from unsynth import folders
 from unsynth.audio import SILENT
 from unsynth.base import EngineError, NotFoundError, OutputError, Synth, UnsynthError, UsageError
 from unsynth.native import torch_on_one_thread
@@ -147,11 +148,8 @@ class Collector:
 
 def _require_writable(path: Path) -> None:
     """OutputError before anything is rendered in vain."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"The folder {path.parent} cannot be made ({error.strerror}); name another --out.") from error
-    if path.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
+    folders.make(path.parent)
+    if path.is_dir():
         raise OutputError(f"{path} cannot be written; name a file in a folder of yours as --out.")
 
 

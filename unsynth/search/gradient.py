@@ -1,7 +1,7 @@
 """Gradient descent through a differentiable synth: the polish of the last mile, from starts that are already near.
 
-Far from the target the gradient of a sound is of little use (pitch has no slope beyond a partial's width): see the
-optimiser comparison in docs. Optimiser: Kingma & Ba, "Adam", https://arxiv.org/abs/1412.6980.
+Far from the target the gradient of a sound is of little use: pitch has no slope beyond a partial's width. Optimiser:
+Kingma & Ba, "Adam", https://arxiv.org/abs/1412.6980.
 """
 
 from __future__ import annotations

@@ -19,8 +19,8 @@ import torch
 from jaxtyping import Float, Int8, Int64
 from torch import Tensor
 
-from unsynth import crew
-from unsynth.base import Audio, NotFoundError, OutputError, PatchError, SoundIds, Synth
+from unsynth import crew, folders
+from unsynth.base import Audio, NotFoundError, PatchError, SoundIds, Synth
 from unsynth.checkpoint import installed, read, write
 from unsynth.frontends.mel import log_mel
 from unsynth.native import torch_on_one_thread
@@ -203,7 +203,7 @@ def build(
         OutputError: ``path`` cannot be written.
         WorkerError: nobody can do the work.
     """
-    _make(path.parent)
+    folders.make(path.parent)
     part = path.with_name(path.name + ".part")
     with torch_on_one_thread():
         projection = _projection(part.with_suffix(".fit"), synth, feature, dim, fitted_on or FITTED_ON, chunk)
@@ -244,13 +244,6 @@ def _codes(synth: Synth, feature: Feature, projection: Projection, chunk: int, b
     with torch_on_one_thread():
         parts = (train_ids(at, min(chunk, end - at)) for at in range(start, end, chunk))
         return b"".join(projection.codes(features_of(synth, ids, feature)).numpy().tobytes() for ids in parts)
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"The folder {folder} cannot be made: {error.strerror}; name another file.") from error
 
 
 def _projection(path: Path, synth: Synth, feature: Feature, dim: int, count: int, chunk: int) -> Projection:

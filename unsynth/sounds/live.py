@@ -81,14 +81,16 @@ class Live(Source):
         losses = Losses()
         batch = self._played(split, ids_of(split, start, count).to(device), losses)
         for turn in range(1, TURNS + 1):
-            gone = lost(batch.audio)
-            if not self.aside or not gone.any():
+            gone = lost(batch.audio) & self.aside
+            if not gone.any():
                 return batch
             others = ids_of(split, start + turn * SPARE, count).to(device)[gone]
             other = self._played(split, others, losses)
             for kept, new in ((batch.ids, other.ids), (batch.params, other.params), (batch.audio, other.audio)):
                 kept[gone] = new
-        losses.give_up()
+        if lost(batch.audio).any():
+            losses.give_up()
+        return batch
 
     def _played(self, split: Split, ids: SoundIds, losses: Losses) -> Batch:
         params = self.params(split, ids)

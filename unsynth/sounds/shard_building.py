@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from unsynth import audio, crew, folders
-from unsynth.base import Batch, EngineError, OutputError, Params, PatchError, SoundIds, Synth, UsageError
+from unsynth.base import Batch, EngineError, Params, PatchError, SoundIds, Synth, UsageError
 from unsynth.native import torch_on_one_thread
 from unsynth.sounds import shards, tars
 from unsynth.sounds.live import Live
@@ -160,10 +160,7 @@ def _begun(folder: Path, source: Live, count: int, largest: int) -> shards.Json:
     found = shards.load(folder)
     if found and {name: value for name, value in found.items() if name != "shards"} != facts:
         raise PatchError(f"{folder} has shards of something else; name another --out folder.")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"The folder {folder} cannot be made ({error.strerror}); choose another --out.") from error
+    folders.make(folder)
     folders.sweep(folder)
     return {**facts, "shards": found.get("shards", {})}
 

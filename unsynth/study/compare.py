@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -159,7 +160,7 @@ def _row(variant: Variant, seed: int, digest: str, plan: Plan, folder: Path, dev
     began, what = time.monotonic(), f"{variant.name}, seed {seed}"
     trained = train(variant, seed, plan, folder, device, lambda *at: tell(f"{what}, training", *at))
     measured = measure(folder, seed, plan.measures, device, lambda part, *at: tell(f"{what}, {part}", *at))
-    origin = {"version": __version__, **machine(), "command": " ".join(["unsynth", *sys.argv[1:]])}
+    origin = {"version": __version__, **machine(), "command": shlex.join(["unsynth", *sys.argv[1:]])}
     plain = json.loads(json.dumps(asdict(plan)))
     return Row(variant.name, seed, digest, plain, trained, measured, time.monotonic() - began, origin)
 

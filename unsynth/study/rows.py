@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from unsynth import audio
+from unsynth import audio, folders
 from unsynth.base import UsageError
 
 Json = dict[str, Any]
@@ -57,6 +57,6 @@ def is_study(path: Path) -> bool:
 
 def append(path: Path, row: Row) -> None:
     """Add a row to a file of results, which is whole at any moment."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    folders.make(path.parent)
     before = path.read_text() if path.is_file() else ""
     audio.write_text(path, f"{before}{json.dumps(asdict(row))}\n")

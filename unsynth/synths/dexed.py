@@ -115,9 +115,6 @@ class Dexed(Synth):
     """Dexed (4 s at 44.1 kHz), bit for bit the same for the same parameters; it has no noise rows.
 
     A sound that peaks above full scale is turned down as a whole until it peaks there.
-
-    Args:
-        workers: how many processes play; one for each core where None.
     """
 
     name = "dexed"
@@ -125,9 +122,6 @@ class Dexed(Synth):
     rate = RATE
     seconds = SECONDS
     differentiable = False
-
-    def __init__(self, workers: int | None = None) -> None:
-        self.workers = workers
 
     def render(self, params: Params, noise: SoundIds | None = None) -> Audio:
         """As :meth:`Synth.render`.
@@ -139,7 +133,7 @@ class Dexed(Synth):
         if why := self.lacks():
             raise UsageError(why)
         rows = torch.cat([to_numbers(params), to_note(params)], dim=1)
-        return played(ENGINE, round(RATE * SECONDS), rows, self.workers).to(params.device)
+        return played(ENGINE, round(RATE * SECONDS), rows).to(params.device)
 
     def lacks(self) -> str:
         return "" if installed() else f"The synth dexed needs dexed-py, which is not installed; run {INSTALL}."

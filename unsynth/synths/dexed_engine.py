@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 RATE = 44100
 SECONDS = 4.0
-NUMBERS = 145  # of a DX7 voice without its name
 NAME = b"UNSYNTH   "
 ALL_OPERATORS_ON = b"\x3f"
 

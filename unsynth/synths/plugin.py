@@ -20,9 +20,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from unsynth import audio
+from unsynth import audio, folders
 from unsynth.base import Audio, EngineError, NotFoundError, Params, PatchError, SoundIds, Synth, UsageError
-from unsynth.folders import data_folder
 from unsynth.params import Kind, Param, ParamSpec
 from unsynth.synths.engines import played, whole_ticks
 from unsynth.synths.plugin_engine import RATE
@@ -49,7 +48,6 @@ class Plugin(Synth):
 
     Args:
         path: of the .vst3, or of a profile of one.
-        workers: how many processes play; one for each core where None.
 
     Raises:
         UsageError: pedalboard is not installed.
@@ -60,12 +58,12 @@ class Plugin(Synth):
 
     differentiable = False
 
-    def __init__(self, path: str, workers: int | None = None) -> None:
+    def __init__(self, path: str) -> None:
         self.profile_file = find(path)
         self.profile = read(self.profile_file)
         self.spec = _spec(PREFIX + os.path.abspath(path), self.profile)  # means the same wherever a patch is played
         self.name = f"plugin-{self.spec.hash}"
-        self.rate, self.seconds, self.workers = RATE, float(self.profile["seconds"]), workers
+        self.rate, self.seconds = RATE, float(self.profile["seconds"])
 
     def rows(self, params: Params) -> Float[Tensor, "batch param"]:
         """Raw values as the plugin has them, and the note."""
@@ -81,7 +79,7 @@ class Plugin(Synth):
         """As :meth:`Synth.render`; EngineError where the plugin fails."""
         samples = round(self.rate * self.seconds)
         engine = f"unsynth.synths.plugin_engine:Engine:{self.profile_file}"
-        return played(engine, samples, self.rows(params), self.workers, **_waits(self.profile)).to(params.device)
+        return played(engine, samples, self.rows(params), None, **_waits(self.profile)).to(params.device)
 
     def presets(self, params: Params) -> list[bytes]:
         """The .vstpreset of each row."""
@@ -107,7 +105,7 @@ def find(path: str) -> Path:
 def own(path: str) -> Path:
     """Where the profile of a plugin is looked for."""
     digest = hashlib.sha256(os.path.abspath(path).encode()).hexdigest()[:DIGITS]
-    return data_folder() / "plugins" / f"{Path(path).stem}-{digest}.json"
+    return folders.data_folder() / "plugins" / f"{Path(path).stem}-{digest}.json"
 
 
 def is_known(path: str) -> bool:
@@ -125,7 +123,7 @@ def make(path: str, file: Path, seconds: float = SECONDS) -> Path:
         raise UsageError(f"Plugins need pedalboard, which is not installed; run {INSTALL}.")
     if not Path(path).exists():
         raise NotFoundError(f"There is no plugin at {path}; give the path of a .vst3.")
-    file.parent.mkdir(parents=True, exist_ok=True)
+    folders.make(file.parent)
     with TemporaryDirectory() as folder:
         made = Path(folder, "profile.json")
         _run("profile", os.path.abspath(path), str(seconds), str(made))

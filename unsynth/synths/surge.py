@@ -59,9 +59,6 @@ class Surge(Synth):
     """Surge XT (3 s at 44.1 kHz, mono). Its noise is not repeatable, so there are no noise rows.
 
     A sound that peaks above full scale is turned down as a whole until it peaks there.
-
-    Args:
-        workers: how many processes play; one for each core where None.
     """
 
     name = "surge"
@@ -69,9 +66,6 @@ class Surge(Synth):
     rate = RATE
     seconds = SECONDS
     differentiable = False
-
-    def __init__(self, workers: int | None = None) -> None:
-        self.workers = workers
 
     def render(self, params: Params, noise: SoundIds | None = None) -> Audio:
         """As :meth:`Synth.render`.
@@ -81,7 +75,7 @@ class Surge(Synth):
             EngineError: the engine failed.
         """
         available()
-        return played(ENGINE, SAMPLES, to_raw(params), self.workers).to(params.device)
+        return played(ENGINE, SAMPLES, to_raw(params)).to(params.device)
 
     def lacks(self) -> str:
         try:

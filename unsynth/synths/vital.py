@@ -39,9 +39,6 @@ class Vital(Synth):
     """Vital (3 s at 44.1 kHz, mono), the same for the same parameters; it has no noise rows.
 
     A sound that peaks above full scale is turned down as a whole until it peaks there.
-
-    Args:
-        workers: how many processes play; one for each core where None.
     """
 
     name = "vital"
@@ -49,9 +46,6 @@ class Vital(Synth):
     rate = RATE
     seconds = SECONDS
     differentiable = False
-
-    def __init__(self, workers: int | None = None) -> None:
-        self.workers = workers
 
     def render(self, params: Params, noise: SoundIds | None = None) -> Audio:
         """As :meth:`Synth.render`.
@@ -62,7 +56,7 @@ class Vital(Synth):
         """
         if why := self.lacks():
             raise UsageError(why)
-        return played(ENGINE, round(RATE * SECONDS), to_rows(params), self.workers).to(params.device)
+        return played(ENGINE, round(RATE * SECONDS), to_rows(params)).to(params.device)
 
     def lacks(self) -> str:
         return "" if installed() else f"The synth vital needs vita, which is not installed; run {INSTALL}."

@@ -22,7 +22,7 @@ Json = dict[str, Any]
 VERSION = "1.5.5"  # of Vital that opens the files
 RATE = 44100
 SECONDS = 3.0
-OSCILLATORS = FILTERS = LFOS = 2
+OSCILLATORS = LFOS = 2
 TABLE = "unsynth shapes"
 FRAME, LAST = 2048, 256  # samples of a wave; position of the last in a wavetable
 SLOTS, SHAPES, TABLES = 64, 8, 3  # modulations, LFOs and oscillators of Vital
