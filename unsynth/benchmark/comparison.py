@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.stats import binomtest, bootstrap, false_discovery_control, wilcoxon
@@ -99,8 +100,8 @@ def _p(values: list[float]) -> float:
     """Of Wilcoxon's signed-rank test; 1 for too few values, or none but zeros."""
     if len(values) < LEAST or not any(values):
         return 1.0
-    _, p = wilcoxon(values)
-    return float(p)
+    found: Any = wilcoxon(values)
+    return float(found.pvalue)
 
 
 def _compare(first: str, other: str, values: dict[str, list[float]], q: dict[str, float]) -> Paired:
