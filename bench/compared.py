@@ -44,6 +44,13 @@ BUDGETS_HEAD = """## More and less time
 The first {count} held-out sounds of the Voice with each budget; {conditions}, and so on. A sound takes 1.4 ms, so
 a search from scratch (`evolve`, CMA-ES) has tens of thousands of them in a minute."""
 LONGEST = "evolve, 60 s"
+SEEN = RESULTS / "voice-space-log.jsonl"
+BATCH = 256  # sounds of each of its steps
+SEEN_HEAD = """## More sounds to learn from
+
+The first stage of the Voice's joint space: how often it found the patch of a sound among 2,000, and among the ten nearest,
+after so many fresh sounds (LOG.md has the later stages, which end at .984 after two million). Each doubling of the
+sounds leaves half to two thirds of the errors."""
 PITCH_HEAD = """## Pitch
 
 Of the targets that have a pitch: how far the match's is from it, as pYIN hears both ([how](evaluation.md#measures));
@@ -103,6 +110,15 @@ def budgets() -> str:
     )
 
 
+def seen() -> str:
+    """Recall against sounds, at each doubling."""
+    rows = [json.loads(line) for line in SEEN.read_text().splitlines()]
+    found = {row["step"]: row for row in rows if "recall@1" in row}
+    doubled = [step for step in found if step in {min(found) * 2**n for n in range(8)}]
+    cells = [[f"{BATCH * step:,}", *(f"{found[step][f'recall@{k}']:.3f}" for k in (1, 10))] for step in doubled]
+    return f"{SEEN_HEAD}\n\n{scores.markdown([['sounds', 'recall@1', 'recall@10'], *cells])}"
+
+
 def pitches() -> str:
     """The pitch of matches; nothing where it was not measured."""
     if not pitch.OUT.is_file():
@@ -143,7 +159,7 @@ def _there() -> dict[str, tuple[Path, bool]]:
 def compared() -> str:
     """The page of all comparisons."""
     sections = [section(path, title) for title, (path, _) in _there().items()]
-    return "\n\n".join(filter(None, [RESULTS_HEAD, *sections, budgets(), pitches(), calibrated(), remembered()])) + "\n"
+    return "\n\n".join(filter(None, [RESULTS_HEAD, *sections, budgets(), seen(), pitches(), calibrated(), remembered()])) + "\n"
 
 
 def results() -> str:
