@@ -48,9 +48,9 @@ SEEN = RESULTS / "voice-space-log.jsonl"
 BATCH = 256  # sounds of each of its steps
 SEEN_HEAD = """## More sounds to learn from
 
-The first stage of the Voice's joint space: how often it found the patch of a sound among 2,000, and among the ten nearest,
-after so many fresh sounds (LOG.md has the later stages, which end at .984 after two million). Each doubling of the
-sounds leaves half to two thirds of the errors."""
+The first stage of the Voice's joint space: how often it found the patch of a sound among 2,000, and among the ten
+nearest, after so many fresh sounds (LOG.md has the later stages, which end at .984 after two million). Each doubling
+of the sounds leaves half to two thirds of the errors."""
 PITCH_HEAD = """## Pitch
 
 Of the targets that have a pitch: how far the match's is from it, as pYIN hears both ([how](evaluation.md#measures));
@@ -159,7 +159,10 @@ def _there() -> dict[str, tuple[Path, bool]]:
 def compared() -> str:
     """The page of all comparisons."""
     sections = [section(path, title) for title, (path, _) in _there().items()]
-    return "\n\n".join(filter(None, [RESULTS_HEAD, *sections, budgets(), seen(), pitches(), calibrated(), remembered()])) + "\n"
+    return (
+        "\n\n".join(filter(None, [RESULTS_HEAD, *sections, budgets(), seen(), pitches(), calibrated(), remembered()]))
+        + "\n"
+    )
 
 
 def results() -> str:

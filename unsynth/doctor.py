@@ -13,14 +13,14 @@ import soundfile
 import torch
 
 from unsynth import __version__
-from unsynth.base import UnsynthError, UsageError
+from unsynth.base import UnsynthError
 from unsynth.checkpoint import SHIPPED, installed
 from unsynth.native import instruction_sets, threads
 from unsynth.presets.dexed import banks, readable
 from unsynth.search.embedding import feature_of
 from unsynth.search.index import best_index, name_of
 from unsynth.space import best_space
-from unsynth.synths import ENGINES, surge_engine
+from unsynth.synths import SYNTHS, surge_engine, synth as synth_of
 from unsynth.synths.voice import Voice, available
 
 RENEW = "pip install --force-reinstall --no-deps ."  # in a clone
@@ -51,11 +51,14 @@ Json = dict[str, Any]
 
 def examine() -> Json:
     """What there is, and under ``missing`` what to do about what there is not."""
-    backends, formats, surge = available(), sorted(soundfile.available_formats()), _surge()
+    backends, formats = available(), sorted(soundfile.available_formats())
     weights = {"index": _index(), "space": installed("voice-space")}
     files = {what: str(path) if path.is_file() else None for what, path in weights.items()}
-    played = {name: engine() for name, engine in ENGINES.items()}
-    extras = {extra: _version(package) if played.get(extra, True) else None for extra, (package, _) in EXTRAS.items()}
+    played = {name for name in SYNTHS if not synth_of(name).lacks()}
+    extras = {
+        extra: _version(package) if extra in played or extra not in SYNTHS else None
+        for extra, (package, _) in EXTRAS.items()
+    }
     have = {"native": "native" in backends, "mp3": "MP3" in formats, **files}
     return {
         "unsynth": __version__,
@@ -72,24 +75,13 @@ def examine() -> Json:
         **files,
         "dx7_banks": list(map(str, banks())),
         **extras,
-        "surge": surge,
+        "surge": None if synth_of("surge").lacks() else surge_engine.available(),
         "missing": [
             *(_needed(what, *NEEDED[what]) for what in NEEDED if not have[what]),
             *(_needed(what, *_damage(weights[what], why)) for what, why in _damaged(files).items()),
             *(_optional(extra, why) for extra, (_, why) in EXTRAS.items() if not extras[extra]),
             *(_lack("dx7_banks", why.rstrip("."), "move it elsewhere", False) for why in readable(banks())[1]),
-            *(
-                []
-                if surge
-                else [
-                    _lack(
-                        "surge",
-                        "The synth surge has no engine, so its patches are guessed, and neither rendered nor scored",
-                        surge_engine.INSTALL,
-                        False,
-                    )
-                ]
-            ),
+            *_surge_lacks(),
         ],
     }
 
@@ -145,11 +137,10 @@ def _version(package: str) -> str | None:
     return None
 
 
-def _surge() -> str | None:
-    try:
-        return surge_engine.available()
-    except UsageError:
-        return None
+def _surge_lacks() -> list[Json]:
+    """What its engine needs, in the words of the synth."""
+    why, _, fix = synth_of("surge").lacks().rstrip(".").partition("; ")
+    return [_lack("surge", why, fix or surge_engine.INSTALL, False)] if why else []
 
 
 def _in_use() -> str:

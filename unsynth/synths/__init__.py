@@ -50,31 +50,6 @@ SYNTHS: dict[str, Callable[[], Synth]] = {
 }
 
 
-def _has_dexed() -> bool:
-    from unsynth.synths.dexed import installed
-
-    return installed()
-
-
-def _has_surge() -> bool:
-    from unsynth.synths.surge_engine import available
-
-    try:
-        return bool(available())
-    except UsageError:
-        return False
-
-
-def _has_vital() -> bool:
-    from unsynth.synths.vital import installed
-
-    return installed()
-
-
-ENGINES: dict[str, Callable[[], bool]] = {"dexed": _has_dexed, "surge": _has_surge, "vital": _has_vital}
-"""Of synths that are played by an engine: whether there is one here."""
-
-
 def synth(name: str) -> Synth:
     """The synth called ``name``, or the plugin at ``plugin:PATH``; UsageError where there is none."""
     kind, _, path = name.partition(":")
