@@ -242,4 +242,6 @@ def test_dexed_from_banks_to_a_trained_space(capsys, tmp_path):
         made = {"class_path": f"unsynth.estimators.{estimator}", "init_args": arguments | more}
         (tmp_path / "tiny.yaml").write_text(yaml.safe_dump({**options, "objective": made}))
         assert run(capsys, "pretrain", tmp_path / "tiny.yaml", "--out", tmp_path / estimator)[0] == 0
-        assert [row["step"] for row in training.rows(tmp_path / estimator)] == [4]
+        trained, validated = training.rows(tmp_path / estimator)
+        assert (trained["step"], validated["step"]) == (4, 4)
+        assert validated["validation_loss"] > 0
