@@ -73,7 +73,7 @@ def test_a_result_that_was_not_heard_is_done_again_once_there_is_an_engine(capsy
     run(capsys, *COMMAND, "--out", guesser)
     asked = []
     monkeypatch.setattr(surge, "available", lambda: "surgepy")
-    monkeypatch.setattr(surge, "played", lambda engine, samples, rows, workers: asked.append(1) or torch.rand(1, 0))
+    monkeypatch.setattr(surge, "played", lambda engine, samples, rows: asked.append(1) or torch.rand(1, 0))
     run(capsys, *COMMAND, "--out", guesser)
     assert asked
 

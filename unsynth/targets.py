@@ -62,10 +62,10 @@ def recordings(
     The name of its own folder is a sound's family.
     """
     found = named(folder)
-    paths = list(found)
-    for i in _spread(len(paths), count):
+    keys = list(found)
+    for key in (keys[i] for i in _spread(len(keys), count)):
         try:
-            yield recording(synth, *paths[i], found[paths[i]])
+            yield recording(synth, found[key], key[1])
         except (UnreadableError, UnusableError) as error:
             on_unusable(str(error))
 
@@ -82,11 +82,11 @@ def named(folder: Path) -> dict[Key, Path]:
     return {(path.parent.name, name(path)): path for path in paths}
 
 
-def recording(synth: Synth, family: str, name: str, path: Path) -> Target:
-    """The sound in a file, as long as the synth's."""
+def recording(synth: Synth, path: Path, name: str = "") -> Target:
+    """The sound in a file, as long as the synth's; it is called as the file is, and its family as the folder."""
     sound = audio.read(path, synth.rate, synth.seconds)
     fitted = audio.fit(sound, synth.rate, round(synth.rate * synth.seconds))
-    return Target(name, family, fitted[None])
+    return Target(name or path.stem, path.parent.name, fitted[None])
 
 
 class Presets:

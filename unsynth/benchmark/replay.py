@@ -65,7 +65,7 @@ class Replay:
             return found.sound
         if row.key not in self._paths:
             raise NotFoundError(f"{self.folder} does not hold {row.family}/{row.target}; name another with --sounds.")
-        return recording(self.synth, *row.key, self._paths[row.key]).sound
+        return recording(self.synth, self._paths[row.key]).sound
 
     @cached_property
     def _banks(self) -> Presets:
