@@ -26,7 +26,7 @@ from unsynth.presets.dexed import banks
 from unsynth.report.features import features
 from unsynth.report.loudness import levelled
 from unsynth.report.pictures import png, spectrograms
-from unsynth.report.pitch import clear_tracks
+from unsynth.pitch import clear_tracks
 from unsynth.report.words import contrasts, told
 from unsynth.space import best_space
 from unsynth.synths import synth

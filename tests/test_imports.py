@@ -8,7 +8,7 @@ ROWS = (
     "errors native folders",
     "params",
     "base audio distributed",
-    "synths frontends distances",
+    "synths frontends distances pitch",
     "crew",
     "sounds encoders presets optimizers checkpoint foreign",
     "recipe",

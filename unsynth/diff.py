@@ -15,7 +15,7 @@ from unsynth.presets import NOTES
 from unsynth.presets.saved import Preset
 from unsynth.report.features import features
 from unsynth.report.loudness import levelled
-from unsynth.report.pitch import clear_tracks
+from unsynth.pitch import clear_tracks
 from unsynth.report.words import contrasts
 from unsynth.search.influence import carried
 from unsynth.synths import synth as synth_of

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from unsynth.distances import magnitudes
 from unsynth.frontends.statistics import centroid_and_bandwidth, flatness, rms
 from unsynth.report.loudness import SILENT, Sounds
-from unsynth.report.pitch import Track
+from unsynth.pitch import Track
 
 N_FFT, HOP = 2048, 1024
 FLOOR_DB = 80.0  # under the loudest bin of a sound, below which its spectrum counts as flat

@@ -81,17 +81,22 @@ def _retrieve(setting: Setting) -> Search:
 
 
 def _start(setting: Setting) -> Search:
-    """Presets where there are some, each at the best of several notes, what finds more starts, and draws of a flow."""
+    """Presets where there are some, each at the best of several notes, what finds more starts, draws of a flow, and all
+    at the pitch of the target.
+    """
     from unsynth.checkpoint import installed
+    from unsynth.presets import PITCH
     from unsynth.search.chain import Chain, Later
     from unsynth.search.known import Known
     from unsynth.search.notes import Notes
+    from unsynth.search.retune import Retune
 
     library = setting.presets()
     known = [] if library is None else [Known(library), Notes()]
     flow = installed(f"{setting.synth.name}-flow").is_file()
     draws = [Later(lambda: _drawn("flow", batch=16, until=LATE)(setting), LATE)] if flow else []
-    return Chain(*known, _more(setting), *draws)
+    tuned = [Retune(PITCH[setting.synth.name])] if setting.synth.name in PITCH else []
+    return Chain(*known, _more(setting), *draws, *tuned)
 
 
 def _more(setting: Setting) -> Search:
