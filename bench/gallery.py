@@ -22,11 +22,11 @@ from torch import Tensor
 
 from unsynth import __version__, audio, cli
 from unsynth.evaluate import machine
+from unsynth.pitch import clear_tracks
 from unsynth.presets.dexed import banks
 from unsynth.report.features import features
 from unsynth.report.loudness import levelled
 from unsynth.report.pictures import png, spectrograms
-from unsynth.pitch import clear_tracks
 from unsynth.report.words import contrasts, told
 from unsynth.space import best_space
 from unsynth.synths import synth

@@ -8,9 +8,9 @@ from toy import Toy
 
 from unsynth import distances
 from unsynth.candidates import Candidate, tell_apart
+from unsynth.pitch import FRAME_SECONDS, is_pitched, track
 from unsynth.report.features import features
 from unsynth.report.loudness import as_loud
-from unsynth.pitch import FRAME_SECONDS, is_pitched, track
 from unsynth.report.projection import scaled, spectral_distances
 from unsynth.report.words import CONTRASTS, contrasts
 

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from unsynth import audio, distances
 from unsynth.base import Audio, Synth
+from unsynth.pitch import clear_tracks
 from unsynth.presets import NOTES
 from unsynth.presets.saved import Preset
 from unsynth.report.features import features
 from unsynth.report.loudness import levelled
-from unsynth.pitch import clear_tracks
 from unsynth.report.words import contrasts
 from unsynth.search.influence import carried
 from unsynth.synths import synth as synth_of

@@ -15,8 +15,8 @@ from torch.nn import functional as F
 
 from unsynth.distances import magnitudes
 from unsynth.frontends.statistics import centroid_and_bandwidth, flatness, rms
-from unsynth.report.loudness import SILENT, Sounds
 from unsynth.pitch import Track
+from unsynth.report.loudness import SILENT, Sounds
 
 N_FFT, HOP = 2048, 1024
 FLOOR_DB = 80.0  # under the loudest bin of a sound, below which its spectrum counts as flat

@@ -12,13 +12,13 @@ from torch import Tensor
 
 from unsynth.candidates import Candidate, stems
 from unsynth.params import ParamSpec
+from unsynth.pitch import clear_tracks
 from unsynth.presets import patch
 from unsynth.report import plots, tables
 from unsynth.report.features import features
 from unsynth.report.loudness import Sounds, levelled
 from unsynth.report.markup import left, number, text, times, uri
 from unsynth.report.pictures import MAGMA, flac, mel, png, spectrograms
-from unsynth.pitch import clear_tracks
 from unsynth.report.projection import scaled, spectral_distances
 
 FREQUENCIES = {100: "100", 500: "500", 1000: "1k", 2000: "2k", 5000: "5k", 10000: "10k"}

@@ -11,12 +11,12 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from unsynth.frontends.statistics import rms
 from unsynth import pitch
+from unsynth.frontends.statistics import rms
+from unsynth.pitch import Track
 from unsynth.report.loudness import SILENT, Sounds
 from unsynth.report.markup import left, line, number, ticks, times
 from unsynth.report.pictures import SPAN_DB
-from unsynth.pitch import Track
 
 NOTES = ("C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B")
 A4, A4_HZ = 69, 440.0  # MIDI number and pitch
