@@ -244,8 +244,7 @@ class Problem:
     ) -> None:
         self.synth, self.target, self.distance, self.budget = synth, target, distance, budget
         self.on_progress, self.device, self.keep, self.chunk = on_progress, device, keep, chunk
-        self.began = time.perf_counter()
-        self.renders = 0
+        self.began, self.renders = time.perf_counter(), 0
         self.curve: list[tuple[float, int, float]] = []
         self.elite = Solution.nothing(len(synth.spec))
 
@@ -256,23 +255,18 @@ class Problem:
 
     def left(self) -> float:
         """The fraction of the budget that is left; 0 when it is spent."""
-        shares = [1.0]
-        if self.budget.seconds is not None:
-            shares.append(1 - self.seconds / self.budget.seconds)
-        if self.budget.renders is not None:
-            shares.append(1 - self.renders / self.budget.renders)
-        return max(0.0, min(shares))
+        spent = [(self.seconds, self.budget.seconds), (self.renders, self.budget.renders)]
+        return max(0.0, min((1 - used / limit for used, limit in spent if limit is not None), default=1.0))
 
     def affords(self, until: float = 0.0) -> int:
         """How many renders, at the price of those so far, leave the fraction ``until`` of the budget."""
-        spent = 1 - self.left()
-        return max(0, int((1 - spent - until) * self.renders / spent)) if spent else MANY
+        left = self.left()
+        return MANY if left == 1 else max(0, int((left - until) * self.renders / (1 - left)))
 
     def play(self, params: Params) -> Audio:
-        """The sounds of patches that were measured before; they cost renders all the same."""
+        """The sounds of patches, which cost renders but are not measured."""
         self.renders += len(params)
-        with torch.no_grad():
-            return self.synth.render(params.to(self.device)).cpu()
+        return self.synth.render(params.detach().to(self.device)).cpu()
 
     def evaluate(self, params: Params) -> Float[Tensor, " batch"]:
         """Distance of each patch; infinity for those that the budget no longer covers."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from unsynth import audio, distances
 from unsynth.base import Audio, Synth
 from unsynth.pitch import clear_tracks
-from unsynth.presets import NOTES
+from unsynth.presets import NOTES, PITCH
 from unsynth.presets.saved import Preset
 from unsynth.report.features import features
 from unsynth.report.loudness import levelled
@@ -20,7 +20,6 @@ from unsynth.report.words import contrasts
 from unsynth.search.influence import carried
 from unsynth.synths import synth as synth_of
 
-PITCH = ("keyboard.midi_f0",)  # the note of a synth without preset files
 TRIED = 64  # parameters that are carried over to be heard, those that differ most
 AUDIBLE_DB = 0.1  # spectral distance that is heard
 
@@ -73,7 +72,7 @@ def at_note_of(preset: Preset, first: Preset) -> Preset:
     """``preset`` at the pitch, velocity and length of ``first``, as far as both synths have these."""
     spec, given = synth_of(preset.synth).spec, synth_of(first.synth).spec
     human, wanted = spec.to_human(preset.params), given.to_human(first.params)
-    names = (NOTES.get(it.synth, PITCH) for it in (preset, first))
+    names = (NOTES.get(it.synth, tuple(PITCH.values())) for it in (preset, first))
     for name, source in zip(*names, strict=False):
         if name in spec.names and source in given.names:
             human[spec.index(name)] = wanted[given.index(source)]
