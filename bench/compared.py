@@ -22,7 +22,8 @@ TABLES = {  # results file: what it shows, and whether README shows its means
     "voice-flow-ablation-ids.jsonl": ("Four short trainings of the flow (LOG.md), on validation sounds", False),
     "voice-flow-ablation-one-shots.jsonl": ("Four short trainings of the flow, on validation one-shots", False),
     "dexed-held-out.jsonl": (
-        "Held-out DX7 voices at random notes, matched with Dexed by searches that know other banks",
+        "Held-out DX7 voices at random notes, matched with Dexed by searches that know other banks (genetic and evolve "
+        "from uniform patches: with the prior of real banks genetic is far nearer, LOG.md of 2026-11-27)",
         True,
     ),
     "dexed-one-shots.jsonl": (
