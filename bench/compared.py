@@ -26,6 +26,10 @@ TABLES = {  # results file: what it shows, and whether README shows its means
         "from uniform patches: with the prior of real banks genetic is far nearer, LOG.md of 2026-11-27)",
         True,
     ),
+    "dexed-held-out-prior.jsonl": (
+        "The first of these voices, genetic and evolve from the prior of real banks (stopped; the command goes on)",
+        False,
+    ),
     "dexed-one-shots.jsonl": (
         "Real one-shots, matched with Dexed by searches that know 1,232 voices of 30 banks",
         False,
