@@ -61,7 +61,7 @@ def test_pitches_come_back_from_their_file(tmp_path):
 
 
 def test_tables_name_the_budget_the_machine_and_the_command():
-    heads = [line for line in tables.compared.results().splitlines() if line.startswith("**")]
+    heads = [line for line in tables.compared.results().splitlines() if line.startswith("- **")]
     assert heads
     for head in heads:
         assert "seconds" in head or "renders" in head
