@@ -19,7 +19,7 @@ RESULTS = Path(__file__).parent.parent / "results"
 TABLES = {  # results file: what it shows, and what README calls it where it shows its means
     "voice-held-out.jsonl": ("Held-out sounds of the Voice, found again", "Voice sounds"),
     "voice-held-out-renders.jsonl": ("Held-out sounds of the Voice at equal renders", "Voice sounds"),
-    "voice-one-shots.jsonl": ("Real one-shots (instruments and drums, test split), matched with the Voice", "real one-shots"),
+    "voice-one-shots.jsonl": ("Real one-shots (test split), matched with the Voice", "real one-shots"),
     "voice-one-shots-188.jsonl": ("All 188 real one-shots of the test split, matched with the Voice", "real one-shots"),
     "voice-flow-ablation-ids.jsonl": ("Four short trainings of the flow (LOG.md), on validation sounds", ""),
     "voice-flow-ablation-one-shots.jsonl": ("Four short trainings of the flow, on validation one-shots", ""),
