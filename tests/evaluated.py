@@ -12,7 +12,7 @@ def made(folder, count=2):
     """Header, rows and path of a little evaluation on validation sounds."""
     voice, path = synth("voice"), folder / "results.jsonl"
     targets = list(held_out(voice, count, start=100_000))
-    evaluate.run(voice, targets, ARMS, Budget(renders=4), 0, path)
+    evaluate.run(evaluate.Conditions(voice, Budget(renders=4)), targets, ARMS, path)
     return *scores.load(path), path
 
 

@@ -183,9 +183,9 @@ def test_evaluate_with_workers(tmp_path):
     rows = {}
     for name, who in (("alone", None), ("shared", Processes(2))):
         path = tmp_path / f"{name}.jsonl"
-        evaluate.run(VOICE, targets[1:2], ["mean"], Budget(renders=5), 0, path)
+        evaluate.run(evaluate.Conditions(VOICE, Budget(renders=5)), targets[1:2], ["mean"], path)
         for _ in range(2):
-            told = evaluate.run(VOICE, targets, arms, Budget(renders=5), 0, path, who=who)
+            told = evaluate.run(evaluate.Conditions(VOICE, Budget(renders=5)), targets, arms, path, who=who)
         rows[name] = [{**json.loads(line), "seconds": 0} for line in path.read_text().splitlines()[1:]]
         assert told == scores.load(path)[1]
     assert rows["shared"] == rows["alone"]

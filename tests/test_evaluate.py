@@ -17,6 +17,7 @@ from unsynth.targets import held_out, recordings
 
 VOICE = synth("voice")
 BUDGET = Budget(renders=40)
+CONDITIONS = evaluate.Conditions(VOICE, BUDGET)
 ARMS = ["oracle", "random", "retrieve"]
 
 
@@ -27,8 +28,8 @@ def targets():
 
 def test_rows_resume_and_oracle_is_best(targets, tmp_path):
     out, seen = tmp_path / "deep" / "rows.jsonl", []
-    evaluate.run(VOICE, targets[:1], ARMS, BUDGET, 0, out)
-    rows = evaluate.run(VOICE, targets, ARMS, BUDGET, 0, out, seen.append)
+    evaluate.run(CONDITIONS, targets[:1], ARMS, out)
+    rows = evaluate.run(CONDITIONS, targets, ARMS, out, seen.append)
     assert len(rows) == 6
     assert {row.target for row in seen} == {targets[1].name}
     by_arm = {arm: sum(r.metrics["MSS"] for r in rows if r.arm == arm) for arm in ARMS}
@@ -40,24 +41,24 @@ def test_rows_resume_and_oracle_is_best(targets, tmp_path):
 
 def test_test_and_validation_sounds_and_recordings_are_not_mixed(targets, tmp_path):
     out = tmp_path / "rows.jsonl"
-    evaluate.run(VOICE, targets[:1], ["mean"], BUDGET, 0, out, split="validation")
+    evaluate.run(evaluate.Conditions(VOICE, BUDGET, split="validation"), targets[:1], ["mean"], out)
     for what, options in (("split", {"split": "test"}), ("sounds", {"sounds": "drums", "split": "validation"})):
         with pytest.raises(UsageError, match=f"another {what}"):
-            evaluate.run(VOICE, targets[:1], ["mean"], BUDGET, 0, out, **options)
+            evaluate.run(evaluate.Conditions(VOICE, BUDGET, **options), targets[:1], ["mean"], out)
     with pytest.raises(UsageError, match="another synth"):
-        evaluate.run(synth("drum"), targets[:1], ["mean"], BUDGET, 0, out, split="validation")
+        evaluate.run(evaluate.Conditions(synth("drum"), BUDGET, split="validation"), targets[:1], ["mean"], out)
 
 
 @pytest.mark.parametrize("what", ["budget", "seed", "distance"])
 def test_results_made_in_another_way_are_neither_mixed_nor_lost(targets, tmp_path, monkeypatch, what):
     out = tmp_path / "rows.jsonl"
-    evaluate.run(VOICE, targets[:1], ["random"], BUDGET, 0, out)
+    evaluate.run(CONDITIONS, targets[:1], ["random"], out)
     before = out.read_bytes()
     if what == "distance":
         monkeypatch.setattr(evaluate.MatchDistance, "measures", "something else")
     budget, seed = Budget(renders=20) if what == "budget" else BUDGET, int(what == "seed")
     with pytest.raises(UsageError, match=f"another {what}; name another file"):
-        evaluate.run(VOICE, targets[:1], ["random"], budget, seed, out)
+        evaluate.run(evaluate.Conditions(VOICE, budget, seed), targets[:1], ["random"], out)
     assert out.read_bytes() == before
 
 
@@ -80,7 +81,7 @@ def test_recordings_of_one_name_are_two_targets_and_what_is_no_sound_is_told(tmp
     assert [target.name for target in found] == ["a/kicks/01.wav", "b/kicks/01.wav"]
     assert len(told) == 1
     assert "02.wav is damaged" in told[0]
-    rows = evaluate.run(VOICE, found, ["mean", "mean"], BUDGET, 0, out, sounds=str(tmp_path))
+    rows = evaluate.run(evaluate.Conditions(VOICE, BUDGET, sounds=str(tmp_path)), found, ["mean", "mean"], out)
     assert len(rows) == 2
     played = Replay(VOICE, str(tmp_path))
     assert all(torch.equal(played.target(row), one.sound) for row, one in zip(rows, found, strict=True))
@@ -90,13 +91,13 @@ def test_results_of_a_model_that_was_trained_again_are_not_mixed(targets, tmp_pa
     out, model = tmp_path / "rows.jsonl", tmp_path / "model.safetensors"
     model.write_bytes(b"one")
     monkeypatch.setattr(evaluate, "solve", lambda setting, target, arm, budget: _row(arm, target))
-    evaluate.run(VOICE, targets[:1], [str(model), "random"], BUDGET, 0, out)
+    evaluate.run(CONDITIONS, targets[:1], [str(model), "random"], out)
     assert "voice-space" in json.loads(out.read_text().splitlines()[0])["learned"]
-    evaluate.run(VOICE, targets[:1], [str(model)], BUDGET, 0, out)
+    evaluate.run(CONDITIONS, targets[:1], [str(model)], out)
     model.write_bytes(b"two")
     with pytest.raises(UsageError, match=rf"another {model}; name another file"):
-        evaluate.run(VOICE, targets, [str(model)], BUDGET, 0, out)
-    assert len(evaluate.run(VOICE, targets, ["random"], BUDGET, 0, out)) == 3  # for which that model is nothing
+        evaluate.run(CONDITIONS, targets, [str(model)], out)
+    assert len(evaluate.run(CONDITIONS, targets, ["random"], out)) == 3  # for which that model is nothing
 
 
 def _row(arm, target):
@@ -110,7 +111,7 @@ def test_the_best_so_far_counts_where_an_engine_fails_for_good(targets, tmp_path
             raise EngineError("The licence ran out.")
 
     monkeypatch.setitem(evaluate.ARMS, "failing", lambda setting: Failing())
-    (row,) = evaluate.run(VOICE, targets[:1], ["failing"], BUDGET, 0, tmp_path / "rows.jsonl")
+    (row,) = evaluate.run(CONDITIONS, targets[:1], ["failing"], tmp_path / "rows.jsonl")
     assert (row.renders, row.params) == (1, [0.5] * 78)
 
 
@@ -142,13 +143,13 @@ def test_interval_holds_the_mean():
 
 def test_an_unknown_arm_is_refused_before_any_work(targets, tmp_path):
     with pytest.raises(UsageError, match="choose one of: oracle"):
-        evaluate.run(VOICE, targets[:1], ["oracle", "magic"], BUDGET, 0, tmp_path / "x.jsonl")
+        evaluate.run(CONDITIONS, targets[:1], ["oracle", "magic"], tmp_path / "x.jsonl")
     assert not list(tmp_path.iterdir())
 
 
 def test_rows_keep_the_patch_and_old_files_load_without(targets, tmp_path):
     out = tmp_path / "rows.jsonl"
-    evaluate.run(VOICE, targets[:1], ["oracle", "mean"], BUDGET, 0, out)
+    evaluate.run(CONDITIONS, targets[:1], ["oracle", "mean"], out)
     _, (oracle, mean) = scores.load(out)
     assert torch.equal(torch.tensor([oracle.params]), targets[0].params)
     assert oracle.noise == targets[0].noise + 1
@@ -159,7 +160,7 @@ def test_rows_keep_the_patch_and_old_files_load_without(targets, tmp_path):
     ]
     out.write_text("".join(json.dumps(line) + "\n" for line in old))
     assert [row.params for row in scores.load(out)[1]] == [None, None]
-    assert len(evaluate.run(VOICE, targets[:1], ["oracle", "mean"], BUDGET, 0, out)) == 2
+    assert len(evaluate.run(CONDITIONS, targets[:1], ["oracle", "mean"], out)) == 2
 
 
 def test_gradient_from_scratch_starts_again_until_the_budget_is_spent(targets):
@@ -192,5 +193,12 @@ def test_one_name_in_two_folders_is_two_targets(tmp_path):
         (tmp_path / family).mkdir()
         audio.write(tmp_path / family / "one.wav", tone, 44100)
     found = list(recordings(VOICE, tmp_path, 5))
-    assert len(evaluate.run(VOICE, found, ["mean"], BUDGET, 0, tmp_path / "rows.jsonl", sounds=str(tmp_path))) == 2
+    assert (
+        len(
+            evaluate.run(
+                evaluate.Conditions(VOICE, BUDGET, sounds=str(tmp_path)), found, ["mean"], tmp_path / "rows.jsonl"
+            )
+        )
+        == 2
+    )
     assert scores.load(tmp_path / "rows.jsonl")[0]["sounds"] == str(tmp_path)

@@ -45,7 +45,9 @@ def matching(out):
 
 def evaluating(out):
     targets = list(held_out(Bell(), 3))
-    evaluate.run(Bell(), targets, ["oracle", "genetic", "mean"], Budget(renders=8), 0, out / "rows.jsonl")
+    evaluate.run(
+        evaluate.Conditions(Bell(), Budget(renders=8)), targets, ["oracle", "genetic", "mean"], out / "rows.jsonl"
+    )
 
 
 def indexing(out):

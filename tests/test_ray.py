@@ -93,7 +93,9 @@ def test_an_index_and_an_evaluation(who, tmp_path):
     targets, rows, arms = list(held_out(VOICE, 2, start=100_000)), {}, ["random", "mean"]
     for name, by in (("alone", None), ("shared", who)):
         index.build(tmp_path / name, VOICE, 400, **small, who=by)
-        found = evaluate.run(VOICE, targets, arms, Budget(renders=5), 0, tmp_path / f"{name}.jsonl", who=by)
+        found = evaluate.run(
+            evaluate.Conditions(VOICE, Budget(renders=5)), targets, arms, tmp_path / f"{name}.jsonl", who=by
+        )
         rows[name] = [{**vars(row), "seconds": 0} for row in found]
     assert same_index(tmp_path / "alone", tmp_path / "shared")
     assert rows["alone"] == rows["shared"]

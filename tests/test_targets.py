@@ -78,11 +78,13 @@ def test_no_search_plays_a_held_out_preset(presets, folder, own_data, tmp_path, 
 
     monkeypatch.setattr(Problem, "evaluate", watched)
     arms = [arm for arm in ARMS if arm not in ("oracle", "gradient-scratch")]
-    evaluate.run(DEXED, list(presets.targets(1)), arms, BUDGET, 0, tmp_path / "rows.jsonl", presets=presets)
+    evaluate.run(
+        evaluate.Conditions(DEXED, BUDGET, presets=presets), list(presets.targets(1)), arms, tmp_path / "rows.jsonl"
+    )
     heard = voices_of(torch.cat(played))
     assert heard & voices_of(patches["train"])  # or the test sees nothing
     assert not heard & (voices_of(patches["test"]) | voices_of(patches["validation"]))
-    evaluate.run(DEXED, list(presets.targets(1)), ["chain"], BUDGET, 0, tmp_path / "known.jsonl")
+    evaluate.run(evaluate.Conditions(DEXED, BUDGET), list(presets.targets(1)), ["chain"], tmp_path / "known.jsonl")
     assert voices_of(torch.cat(played)) & voices_of(patches["test"])  # the user's own presets, without the rule
 
 
@@ -103,7 +105,7 @@ def test_a_preset_is_played_at_the_note_of_the_target():
 def test_rows_tell_the_algorithm_and_can_do_without_patches(presets, tmp_path):
     out = tmp_path / "rows.jsonl"
     target = next(presets.targets(1))
-    kept = evaluate.run(DEXED, [target], ["oracle"], BUDGET, 0, out, presets=presets, patches=False)
+    kept = evaluate.run(evaluate.Conditions(DEXED, BUDGET, presets=presets, patches=False), [target], ["oracle"], out)
     assert (kept[0].algorithm, kept[0].params, kept[0].metrics["MSS"]) == (True, None, 0)
     cells = scores.cells(kept)
     assert [cells[0][-1], cells[1][-1]] == ["algorithm", "100 %"]
@@ -113,16 +115,16 @@ def test_rows_tell_the_algorithm_and_can_do_without_patches(presets, tmp_path):
 
 def test_results_of_other_presets_are_not_mixed(presets, folder, tmp_path):
     out = tmp_path / "rows.jsonl"
-    evaluate.run(DEXED, list(presets.targets(1)), ["oracle"], BUDGET, 0, out, presets=presets)
+    evaluate.run(evaluate.Conditions(DEXED, BUDGET, presets=presets), list(presets.targets(1)), ["oracle"], out)
     other = Presets(DEXED, folder, "validation")
     with pytest.raises(UsageError, match="another presets; name another file"):
-        evaluate.run(DEXED, list(other.targets(1)), ["oracle"], BUDGET, 0, out, presets=other)
+        evaluate.run(evaluate.Conditions(DEXED, BUDGET, presets=other), list(other.targets(1)), ["oracle"], out)
 
 
 def test_a_report_finds_the_targets_again(presets, folder, tmp_path):
     out = tmp_path / "rows.jsonl"
     target = next(presets.targets(1))
-    header, rows = {}, evaluate.run(DEXED, [target], ["oracle"], BUDGET, 0, out, presets=presets)
+    header, rows = {}, evaluate.run(evaluate.Conditions(DEXED, BUDGET, presets=presets), [target], ["oracle"], out)
     header, rows = scores.load(out)
     assert torch.equal(replay(header, rows, DEXED).target(rows[0]), target.sound)
     moved = tmp_path / "fewer"

@@ -119,37 +119,72 @@ def _same_algorithm(spec: ParamSpec, found: Params, truth: Params | None) -> boo
     return bool(spec.to_human(found)[0, column] == spec.to_human(truth)[0, column])
 
 
+@dataclass(frozen=True)
+class Conditions:
+    """What all rows of a file of results have in common.
+
+    Args:
+        synth: what searches play.
+        budget: of each arm on each target.
+        seed: of the searches.
+        sounds: the folder that the targets are from, where they are from one: a report finds them there.
+        split: that the targets are of, test or validation, where it is known.
+        presets: what the targets are of, where they are presets, and what searches may know.
+        patches: whether to write what was found; not where somebody else's presets should stay private.
+    """
+
+    synth: Synth
+    budget: Budget
+    seed: int = 0
+    sounds: str = ""
+    split: str = ""
+    presets: Presets | None = None
+    patches: bool = True
+
+    def setting(self) -> Setting:
+        """Of every search: of presets it knows those alone that are no targets."""
+        presets = self.presets
+        if presets is None:
+            return Setting(self.synth, self.seed)
+        return Setting(self.synth, self.seed, presets.prior, lambda: presets.library)
+
+    def header(self, arms: list[str]) -> dict[str, object]:
+        """The first line of a file of results: what was run, and on what."""
+        return {
+            "budget": asdict(self.budget),
+            "seed": self.seed,
+            "synth": self.synth.name,
+            "spec": self.synth.spec.hash,
+            "sounds": self.sounds or str(self.presets.folder if self.presets else ""),
+            "split": self.split,
+            "presets": self.presets.facts if self.presets else None,
+            "distance": MatchDistance.measures,
+            "learned": _learned(self.synth, arms, self.presets is None),
+            "version": __version__,
+            **machine(),
+            "command": shlex.join(["unsynth", *sys.argv[1:]]),
+        }
+
+
 def run(
-    synth: Synth,
+    conditions: Conditions,
     targets: list[Target],
     arms: list[str],
-    budget: Budget,
-    seed: int,
     out: Path,
     on_row: Callable[[Row], None] = lambda row: None,
-    sounds: str = "",
-    presets: Presets | None = None,
-    patches: bool = True,
     who: crew.Crew | None = None,
-    split: str = "",
 ) -> list[Row]:
     """Every arm on every target; rows are appended to ``out`` as they come, and those already there are kept.
 
     In the end they are in the order of ``targets``, and of ``arms`` for each, after those of other targets and arms.
 
     Args:
-        synth: what searches play.
+        conditions: of all of them.
         targets: what is searched for.
         arms: of ``ARMS``, and the oracle.
-        budget: of each arm on each target.
-        seed: of the searches.
         out: file of results.
         on_row: is told of every row.
-        sounds: the folder that the targets are from, where they are from one: a report finds them there.
-        presets: what the targets are of, where they are presets, and what searches may know.
-        patches: whether to write what was found; not where somebody else's presets should stay private.
         who: solves; this process where None.
-        split: that the targets are of, test or validation, where it is known.
 
     Raises:
         UsageError: there is no such arm, or ``out`` has results that were made in another way.
@@ -158,39 +193,17 @@ def run(
     arms = list(dict.fromkeys(arms))
     for arm in arms:
         require(arm, (ORACLE, *ARMS), "arm")
-    header = _header(synth, arms, budget, seed, sounds, split, presets)
-    rows = _resume(out, header)
+    rows = _resume(out, conditions.header(arms))
     done = {(row.arm, *row.key) for row in rows}
     plan = [Trial(target, arm) for target in targets for arm in arms if arm != ORACLE or target.params is not None]
     todo = [trial for trial in plan if trial.key not in done]
-    if presets and any(arm in ARMS for arm in arms):
-        _ = presets.library  # heard once, before any clock runs and for all workers
-    each = partial(_solved, synth=synth, presets=presets, budget=budget, seed=seed, patches=patches)
-    for _, row in crew.share(each, todo, who or crew.Alone(), name=Trial.told):
+    if conditions.presets and any(arm in ARMS for arm in arms):
+        _ = conditions.presets.library  # heard once, before any clock runs and for all workers
+    for _, row in crew.share(partial(_solved, conditions), todo, who or crew.Alone(), name=Trial.told):
         folders.append(out, _line_of(row))
         rows.append(row)
         on_row(row)
     return _in_order(rows, [trial.key for trial in plan], out)
-
-
-def _header(
-    synth: Synth, arms: list[str], budget: Budget, seed: int, sounds: str, split: str, presets: Presets | None
-) -> dict[str, object]:
-    """The first line of a file of results: what was run, and on what."""
-    return {
-        "budget": asdict(budget),
-        "seed": seed,
-        "synth": synth.name,
-        "spec": synth.spec.hash,
-        "sounds": sounds or str(presets.folder if presets else ""),
-        "split": split,
-        "presets": presets.facts if presets else None,
-        "distance": MatchDistance.measures,
-        "learned": _learned(synth, arms, presets is None),
-        "version": __version__,
-        **machine(),
-        "command": shlex.join(["unsynth", *sys.argv[1:]]),
-    }
 
 
 def _learned(synth: Synth, arms: list[str], with_presets: bool) -> dict[str, str]:
@@ -201,12 +214,9 @@ def _learned(synth: Synth, arms: list[str], with_presets: bool) -> dict[str, str
     return {name: checkpoint.digest(path) for name, path in paths.items() if path.is_file()}
 
 
-def _solved(trial: Trial, synth: Synth, presets: Presets | None, budget: Budget, seed: int, patches: bool) -> Row:
-    setting = Setting(synth, seed)
-    if presets:
-        setting = Setting(synth, seed, presets.prior, lambda: presets.library)
-    row = solve(setting, trial.target, trial.arm, budget)
-    return row if patches else replace(row, params=None)
+def _solved(conditions: Conditions, trial: Trial) -> Row:
+    row = solve(conditions.setting(), trial.target, trial.arm, conditions.budget)
+    return row if conditions.patches else replace(row, params=None)
 
 
 def _in_order(rows: list[Row], plan: list[tuple[str, str, str]], out: Path) -> list[Row]:

@@ -137,21 +137,10 @@ def _compare(
         found = targets.recordings(instrument, Path(sounds), count, _skipped)
     else:
         found = targets.held_out(instrument, count, source["start"])
+    split = presets.split if presets else "" if sounds else held
+    conditions = bench.Conditions(instrument, limit, seed, sounds, split, presets, not private)
     with Display() as display:
-        rows = bench.run(
-            instrument,
-            list(found),
-            arms,
-            limit,
-            seed,
-            out,
-            lambda row: display.line(row.line()),
-            sounds,
-            presets,
-            not private,
-            who,
-            presets.split if presets else "" if sounds else held,
-        )
+        rows = bench.run(conditions, list(found), arms, out, lambda row: display.line(row.line()), who)
     print(table(rows))
 
 
