@@ -26,7 +26,7 @@ TABLES = {  # results file: what it shows, and what README calls it where it sho
     "dexed-held-out.jsonl": (
         "Held-out DX7 voices at random notes, matched with Dexed by searches that know other banks (genetic and evolve "
         "from uniform patches: with the prior of real banks genetic is far nearer, LOG.md of 2026-11-27)",
-        "DX7 voices",
+        "DX7 voices (genetic and evolve without the prior)",
     ),
     "dexed-held-out-prior.jsonl": (
         "The first of these voices, genetic and evolve from the prior of real banks (stopped; the command goes on)",
@@ -207,8 +207,7 @@ def _mss(rows: list[scores.Row]) -> float:
 
 def _mean(rows: list[scores.Row] | None) -> str:
     """Nothing where the arm was not run."""
-    return f"{_mss(rows):.2f}{scores.spread(*_interval(rows), 2)}" if rows else ""
-
-
-def _interval(rows: list[scores.Row]) -> tuple[float, float]:
-    return comparison.interval([row.metrics["MSS"] for row in rows])
+    if not rows:
+        return ""
+    interval = comparison.interval([row.metrics["MSS"] for row in rows])
+    return f"{_mss(rows):.2f}{scores.spread(*interval, 2)}"
