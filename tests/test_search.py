@@ -8,7 +8,7 @@ from toy import Toy
 
 from unsynth import checkpoint
 from unsynth.base import Budget, NotFoundError, PatchError, Problem, Solution, UsageError
-from unsynth.search import METHODS, Setting, made, method
+from unsynth.search.methods import METHODS, Setting, made, method
 from unsynth.search.chain import Chain
 from unsynth.search.diverse import Alternatives, diverse
 from unsynth.search.evolve import Evolve

@@ -9,7 +9,7 @@ import soundfile
 import torch
 from commands import EXAMPLE, RATE
 
-from unsynth.search import METHODS
+from unsynth.search.methods import METHODS
 from unsynth.web.app import Limits, make
 
 testclient = pytest.importorskip("fastapi.testclient", reason="the extra [web] is not installed")

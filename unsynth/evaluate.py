@@ -23,7 +23,8 @@ from unsynth.base import Audio, Budget, EngineError, Params, Problem, Search, So
 from unsynth.native import torch_on_one_thread
 from unsynth.params import ParamSpec
 from unsynth.scores import Row, load
-from unsynth.search import METHODS, Setting, library, made, require
+from unsynth.search import library
+from unsynth.search.methods import METHODS, Setting, made, require
 from unsynth.search.baselines import Mean, Restarts
 from unsynth.search.gradient import Gradient
 from unsynth.search.objective import MatchDistance

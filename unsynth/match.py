@@ -23,7 +23,7 @@ from unsynth.native import torch_on_one_thread
 from unsynth.params import ParamSpec
 from unsynth.presets import export_of, patch
 from unsynth.report.page import page
-from unsynth.search import guesses, method as method_of
+from unsynth.search.methods import guesses, method as method_of
 from unsynth.search.held import Held
 from unsynth.search.objective import MatchDistance
 from unsynth.sounds import ids
@@ -139,7 +139,7 @@ def match(
         sound: a sound file, or samples as in :func:`unsynth.audio.from_array`.
         rate: Hz, of samples; a file knows its own.
         synth: the synth to find a patch for, one of ``unsynth.SYNTHS``.
-        method: one of ``unsynth.search.METHODS``, or a search.
+        method: one of ``unsynth.search.methods.METHODS``, or a search.
         budget: seconds, or a :class:`Budget`. With a budget of renders alone, the same seed gives the same result.
         candidates: how many patches to return at most.
         start: patches of the synth to go on from, ``(batch, param)``.

@@ -1,25 +1,43 @@
-"""Search: targets to patches by comparing sounds. The table of methods."""
+"""The table of methods, and how each is put together from searches."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from unsynth.base import Audio, NotFoundError, Params, Search, Synth, UsageError
-from unsynth.presets import Prior
+from unsynth.base import Audio, Estimator, NotFoundError, Params, Search, Synth, UsageError
+from unsynth.checkpoint import installed
+from unsynth.presets import PITCH, PRIORS, Prior
+from unsynth.recipe import restored
+from unsynth.search import library
+from unsynth.search.chain import Chain, Later
+from unsynth.search.diverse import Alternatives
+from unsynth.search.draw import Draw
+from unsynth.search.embedding import Embedding, feature, feature_of
+from unsynth.search.evolve import Evolve
+from unsynth.search.genetic import Genetic
+from unsynth.search.gradient import Gradient
+from unsynth.search.held import Held
+from unsynth.search.index import best_index, name_of
+from unsynth.search.known import Known
+from unsynth.search.library import Library
+from unsynth.search.notes import Notes
+from unsynth.search.retrieve import Retrieve
+from unsynth.search.retune import Retune
+from unsynth.search.sample import Sample
+from unsynth.space import JointSpace, best_space, once
 
-if TYPE_CHECKING:
-    from unsynth.search.library import Library
-    from unsynth.space import JointSpace
+SCRATCH = 64  # draws of a prior that a search from scratch begins with
+LATE = 0.8  # share of the budget at which draws of a flow come too late
+HOLDING = ("chain", "refine", "genetic", "evolve", "gradient", "random")  # methods that can hold parameters
+MODEL = ".safetensors"  # what a file of trained weights is called
+DRAWN = ("flow", "regression")  # methods that are an estimator's, the better first
 
 
 def own_presets() -> Library | None:
     """The user's own presets, where there is an index of them."""
-    from unsynth.search import library
-
-    return library.Library.load(library.own()) if library.own().is_file() else None
+    return Library.load(library.own()) if library.own().is_file() else None
 
 
 @dataclass(frozen=True)
@@ -40,43 +58,29 @@ class Setting:
 
 
 def _random(setting: Setting) -> Search:
-    from unsynth.search.sample import Sample
-
     return Sample(seed=setting.seed, prior=setting.prior)
 
 
 def _presets(setting: Setting) -> Search:
     """The nearest presets, all that the budget allows."""
-    from unsynth.search.known import Known
-
-    library = setting.presets()
-    if library is None:
+    presets = setting.presets()
+    if presets is None:
         raise NotFoundError("There is no index of your presets; `unsynth index presets FOLDER` makes one.")
-    return Known(library, count=None)
+    return Known(presets, count=None)
 
 
 def _evolve(setting: Setting) -> Search:
-    from unsynth.search.evolve import Evolve
-
     return _from_scratch(setting, Evolve(runs=1, sigma=0.25, seed=setting.seed))
 
 
 def _from_scratch(setting: Setting, search: Search) -> Search:
     """``search`` from random patches: its own uniform ones, or draws of a prior where there is one."""
-    from unsynth.presets import PRIORS
-    from unsynth.search.chain import Chain
-    from unsynth.search.sample import Sample
-
     if setting.prior is None and setting.synth.name not in PRIORS:
         return search
     return Chain(Sample(count=SCRATCH, seed=setting.seed, prior=setting.prior), search)
 
 
 def _retrieve(setting: Setting) -> Search:
-    from unsynth.search.embedding import feature_of
-    from unsynth.search.index import best_index
-    from unsynth.search.retrieve import Retrieve
-
     return Retrieve(best_index(setting.synth, feature_of(setting.synth)))
 
 
@@ -84,15 +88,8 @@ def _start(setting: Setting) -> Search:
     """Presets where there are some, each at the best of several notes, what finds more starts, draws of a flow, and all
     at the pitch of the target.
     """
-    from unsynth.checkpoint import installed
-    from unsynth.presets import PITCH
-    from unsynth.search.chain import Chain, Later
-    from unsynth.search.known import Known
-    from unsynth.search.notes import Notes
-    from unsynth.search.retune import Retune
-
-    library = setting.presets()
-    known = [] if library is None else [Known(library), Notes()]
+    presets = setting.presets()
+    known = [] if presets is None else [Known(presets), Notes()]
     flow = installed(f"{setting.synth.name}-flow").is_file()
     draws = [Later(lambda: _drawn("flow", batch=16, until=LATE)(setting), LATE)] if flow else []
     tuned = [Retune(PITCH[setting.synth.name])] if setting.synth.name in PITCH else []
@@ -104,11 +101,6 @@ def _more(setting: Setting) -> Search:
 
     An index holds uniform patches; a prior is better than those.
     """
-    from unsynth.checkpoint import installed
-    from unsynth.presets import PRIORS
-    from unsynth.search.index import name_of
-    from unsynth.search.sample import Sample
-
     synth = setting.synth
     if installed(f"{synth.name}-space").is_file():
         return _embedding(setting, generations=24, steps=0)  # as good a start as with Adam, and twice as fast
@@ -118,11 +110,6 @@ def _more(setting: Setting) -> Search:
 
 def _embedding(setting: Setting, space: JointSpace | None = None, **options: int) -> Search:
     """In a joint space, from an index by its points where there is one; in that of the synth where None is given."""
-    from unsynth.checkpoint import installed
-    from unsynth.search.embedding import Embedding, feature
-    from unsynth.search.index import best_index, name_of
-    from unsynth.space import best_space
-
     synth, space = setting.synth, space or best_space(setting.synth)
     indexed = installed(name_of(synth, feature(space))).is_file()
     index = best_index(synth, feature(space)) if indexed else None
@@ -131,11 +118,6 @@ def _embedding(setting: Setting, space: JointSpace | None = None, **options: int
 
 def _drawn(kind: str, batch: int = 64, until: float = 0.0) -> Callable[[Setting], Search]:
     def made(setting: Setting) -> Search:
-        from unsynth.checkpoint import installed
-        from unsynth.recipe import restored
-        from unsynth.search.draw import Draw
-        from unsynth.space import once
-
         model = once(restored, installed(f"{setting.synth.name}-{kind}"), setting.synth)
         return Draw(model, seed=setting.seed, batch=batch, until=until)
 
@@ -144,40 +126,23 @@ def _drawn(kind: str, batch: int = 64, until: float = 0.0) -> Callable[[Setting]
 
 def _chain(setting: Setting) -> Search:
     """Retrieval, then evolution of the nearest, then of those that lost, so that there are several answers."""
-    from unsynth.search.chain import Chain
-    from unsynth.search.diverse import Alternatives
-    from unsynth.search.genetic import Genetic
-
     seed = setting.seed
     return Chain(_start(setting), Genetic(until=0.1, seed=seed), Alternatives(seed=seed))
 
 
 def _genetic(setting: Setting) -> Search:
-    from unsynth.search.genetic import Genetic
-
     return _from_scratch(setting, Genetic(seed=setting.seed))
 
 
 def _refine(setting: Setting) -> Search:
     """Retrieval, then CMA-ES from the nearest."""
-    from unsynth.search.chain import Chain
-    from unsynth.search.evolve import Evolve
-
     return Chain(_start(setting), Evolve(sigma=0.05, seed=setting.seed))
 
 
 def _gradient(setting: Setting) -> Search:
-    from unsynth.search.chain import Chain
-    from unsynth.search.gradient import Gradient
-
     return Chain(_start(setting), Gradient())
 
 
-SCRATCH = 64  # draws of a prior that a search from scratch begins with
-LATE = 0.8  # share of the budget at which draws of a flow come too late
-HOLDING = ("chain", "refine", "genetic", "evolve", "gradient", "random")  # methods that can hold parameters
-MODEL = ".safetensors"  # what a file of trained weights is called
-DRAWN = ("flow", "regression")  # methods that are an estimator's, the better first
 METHODS: dict[str, Callable[[Setting], Search]] = {
     "chain": _chain,
     "embedding": _embedding,
@@ -206,9 +171,6 @@ def guesses(name: str, synth: Synth, target: Audio, count: int, seed: int) -> Pa
     Raises:
         UsageError: the method renders, or there is no estimator.
     """
-    from unsynth.checkpoint import installed
-    from unsynth.search.draw import Draw
-
     kinds = [name] if name in DRAWN else list(DRAWN) if name == "chain" else []
     there = [kind for kind in kinds if installed(f"{synth.name}-{kind}").is_file()]
     if not there:
@@ -225,11 +187,6 @@ def trained(path: Path, setting: Setting) -> Search:
         NotFoundError: there is no such file.
         PatchError: it is damaged, of another synth, or a model that finds no parameters.
     """
-    from unsynth.base import Estimator
-    from unsynth.recipe import restored
-    from unsynth.search.draw import Draw
-    from unsynth.space import JointSpace, once
-
     model = once(restored, path, setting.synth)
     if isinstance(model, Estimator):
         return Draw(model, seed=setting.seed)
@@ -242,8 +199,6 @@ def made(name: str, setting: Setting, more: Mapping[str, Callable[[Setting], Sea
     Raises:
         UsageError: there is none, or it cannot hold parameters and has to.
     """
-    from unsynth.search.held import Held
-
     require(name, more)
     if isinstance(setting.synth, Held) and name not in HOLDING:
         raise UsageError(f"The method {name!r} cannot hold parameters; choose one of: {', '.join(HOLDING)}.")
