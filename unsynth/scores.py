@@ -15,7 +15,7 @@ import numpy as np
 from unsynth import folders
 from unsynth.base import UsageError
 
-METRICS = ("MSS", "wMFCC", "SOT", "RMS")  # of every row
+METRICS = {"MSS": (2, True), "wMFCC": (2, True), "SOT": (3, True), "RMS": (3, False)}  # decimals, lower is better
 HIGHEST = 1e12  # no number in a file of results is above
 
 
@@ -90,7 +90,8 @@ def table(rows: list[Row]) -> str:
 
 def cells(rows: list[Row], of: Callable[[list[float]], tuple[float, float]] = interval) -> list[list[str]]:
     """The table of :func:`table` as the texts of its cells, the heading first; ``of`` gives the interval of a mean."""
-    heading = ["arm", "targets", "MSS mean (95 %)", "median", "wMFCC", "SOT", "RMS", "seconds", "renders"]
+    first, *others = METRICS
+    heading = ["arm", "targets", f"{first} mean (95 %)", "median", *others, "seconds", "renders"]
     known = any(row.algorithm is not None for row in rows)
     ordered = sorted(by_arm(rows).items(), key=lambda item: statistics.mean(r.metrics["MSS"] for r in item[1]))
     lines = [heading, *(_line(arm, own, of) for arm, own in ordered)]
@@ -129,6 +130,6 @@ def _line(arm: str, rows: list[Row], of: Callable[[list[float]], tuple[float, fl
 
     mss = [row.metrics["MSS"] for row in rows]
     seconds, renders = (statistics.mean(getattr(row, field) for row in rows) for field in ("seconds", "renders"))
-    scores = [f"{mean('MSS'):.2f}{spread(*of(mss), 2)}", f"{statistics.median(mss):.2f}", f"{mean('wMFCC'):.2f}"]
-    scores += [f"{mean('SOT'):.3f}", f"{mean('RMS'):.3f}"]
+    first, *others = (f"{mean(metric):.{places}f}" for metric, (places, _) in METRICS.items())
+    scores = [f"{first}{spread(*of(mss), 2)}", f"{statistics.median(mss):.2f}", *others]
     return [arm, str(len(rows)), *scores, f"{seconds:.1f}", f"{renders:.0f}"]

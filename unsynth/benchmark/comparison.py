@@ -12,9 +12,8 @@ from scipy.stats import binomtest, bootstrap, false_discovery_control, wilcoxon
 
 from unsynth.base import UsageError
 from unsynth.evaluate import MEAN, ORACLE
-from unsynth.scores import Row, by_arm, spread
+from unsynth.scores import METRICS, Row, by_arm, spread
 
-METRICS = {"MSS": (2, True), "wMFCC": (2, True), "SOT": (3, True), "RMS": (3, False)}  # decimals, lower is better
 CONFIDENCE = 0.95
 SURE = 0.05  # false discoveries among the differences that are called sure
 EQUAL = 1e-9  # values that differ by less have no spread

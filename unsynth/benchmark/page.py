@@ -13,14 +13,14 @@ from string import Template
 from jaxtyping import UInt8
 from torch import Tensor
 
-from unsynth.benchmark.comparison import METRICS, Paired, family_cells, first_arm, interval, paired, paired_cells
+from unsynth.benchmark.comparison import Paired, family_cells, first_arm, interval, paired, paired_cells
 from unsynth.benchmark.pitch import PitchError, pitch_cells
 from unsynth.benchmark.plots import Line, plot
 from unsynth.benchmark.replay import Replay
 from unsynth.report.loudness import levelled
 from unsynth.report.markup import uri
 from unsynth.report.pictures import flac, png, spectrograms
-from unsynth.scores import Row, by_arm, cells
+from unsynth.scores import METRICS, Row, by_arm, cells
 
 BOLD = re.compile(r"\*\*(.*?)\*\*")
 PICTURE = {"bands": 64, "columns": 240}  # of the spectrograms
