@@ -6,7 +6,7 @@ import math
 from typing import final
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -15,22 +15,41 @@ from unsynth.encoders.layers import Attention, Gated, Residual
 from unsynth.params import ParamSpec
 
 Features = Float[Tensor, "batch param feature"]
+FEW = 32  # values of an integer that is told as a choice is
 
 
 def features(params: Params, spec: ParamSpec, harmonics: int) -> Features:
-    """What is told of each parameter: half cosines of its value, or which of its choices it has.
+    """What is told of each parameter: half cosines of its value, or which of its few values it has.
 
     ``cos(pi k u)`` for k from 1 to ``harmonics`` (a basis of the functions on [0, 1], with which a small network can
-    follow fast changes), one-hot for a categorical parameter, zero-padded to a common size.
+    follow fast changes); one-hot for a choice, and for an integer of at most ``FEW`` values, as neighbours may sound
+    nothing alike (an operator's frequency ratio). Zero-padded to a common size.
     """
-    widest = max([harmonics, *(len(p.choices) for p in spec.params)])
+    sizes = _sizes(spec, harmonics)
+    widest = max(sizes)
     waves = torch.cos(math.pi * params[..., None] * torch.arange(1, harmonics + 1, device=params.device))
     waves = F.pad(waves, (0, widest - harmonics))
-    categorical = torch.tensor([p.kind == "categorical" for p in spec.params], device=params.device)
-    if not categorical.any():
+    few = _few(spec).to(params.device)
+    if not few.any():
         return waves
-    choice = (spec.to_human(params) - spec.column("low").to(params.device)).long().clamp(0, widest - 1)
-    return torch.where(categorical[:, None], F.one_hot(choice, widest).to(waves), waves)
+    value = (spec.to_human(params) - spec.column("low").to(params.device)).long().clamp(0, widest - 1)
+    return torch.where(few[:, None], F.one_hot(value, widest).to(waves), waves)
+
+
+def used(spec: ParamSpec, harmonics: int) -> Bool[Tensor, "param feature"]:
+    """Which of the :func:`features` are not padding."""
+    sizes = torch.tensor(_sizes(spec, harmonics))
+    return torch.arange(max(sizes)) < sizes[:, None]
+
+
+def _sizes(spec: ParamSpec, harmonics: int) -> list[int]:
+    """How many features each parameter has."""
+    values = (1 / spec.steps).round()
+    return torch.where(_few(spec), values, harmonics).int().tolist()
+
+
+def _few(spec: ParamSpec) -> Bool[Tensor, " param"]:
+    return spec.categorical | (spec.steps > 0) & ((1 / spec.steps).round() <= FEW)
 
 
 @final
@@ -53,16 +72,17 @@ class ParamsMlp(ParamsEncoder):
     ) -> None:
         super().__init__()
         self.spec, self.dim, self.harmonics = spec, dim, harmonics
-        told = features(torch.zeros(1, len(spec)), spec, harmonics).numel()
+        self.used: Tensor
+        self.register_buffer("used", used(spec, harmonics), persistent=False)
         self.layers = nn.Sequential(
-            nn.Linear(told, width),
+            nn.Linear(int(self.used.sum()), width),
             *(Gated(width, expansion * width) for _ in range(blocks)),
             nn.LayerNorm(width),
             nn.Linear(width, dim),
         )
 
     def forward(self, params: Params) -> Vector:
-        return self.layers(features(params, self.spec, self.harmonics).flatten(1))
+        return self.layers(features(params, self.spec, self.harmonics)[:, self.used])
 
 
 @final
@@ -93,8 +113,8 @@ class ParamsPerceiver(ParamsEncoder):
     ) -> None:
         super().__init__()
         self.spec, self.dim, self.harmonics = spec, dim, harmonics
-        told = features(torch.zeros(1, len(spec)), spec, harmonics).shape[-1]
-        self.weight = nn.Parameter(torch.randn(len(spec), told, width) * told**-0.5)
+        size = max(_sizes(spec, harmonics))
+        self.weight = nn.Parameter(torch.randn(len(spec), size, width) * size**-0.5)
         self.bias = nn.Parameter(torch.randn(len(spec), width))
         self.latents = nn.Parameter(torch.randn(latents, width))
         self.read = Attention(width, heads)

@@ -1,0 +1,1 @@
+"""Search: targets to patches by comparing sounds."""
