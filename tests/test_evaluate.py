@@ -9,8 +9,8 @@ from commands import is_one_sentence, run
 from unsynth import audio, evaluate, scores
 from unsynth.base import Budget, EngineError, Problem, Search, Solution, UsageError
 from unsynth.benchmark.replay import Replay
-from unsynth.search.methods import Setting
 from unsynth.search.baselines import Restarts
+from unsynth.search.methods import Setting
 from unsynth.search.objective import MatchDistance
 from unsynth.synths import synth
 from unsynth.targets import held_out, recordings

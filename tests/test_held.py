@@ -8,10 +8,10 @@ from toy import Toy
 from unsynth import match
 from unsynth.base import Budget, Problem, Solution, UsageError
 from unsynth.presets import patch
-from unsynth.search.methods import METHODS, method
 from unsynth.search.genetic import Genetic
 from unsynth.search.held import Held
 from unsynth.search.influence import influence
+from unsynth.search.methods import METHODS, method
 from unsynth.search.objective import SpectralDistance
 from unsynth.search.vary import Vary
 from unsynth.sounds.ids import params_of

@@ -8,7 +8,6 @@ from toy import Toy
 
 from unsynth import checkpoint
 from unsynth.base import Budget, NotFoundError, PatchError, Problem, Solution, UsageError
-from unsynth.search.methods import METHODS, Setting, made, method
 from unsynth.search.chain import Chain
 from unsynth.search.diverse import Alternatives, diverse
 from unsynth.search.evolve import Evolve
@@ -16,6 +15,7 @@ from unsynth.search.genetic import Genetic, modules_of, mutate, reflect, survivo
 from unsynth.search.gradient import Gradient
 from unsynth.search.known import Known
 from unsynth.search.library import Library
+from unsynth.search.methods import METHODS, Setting, made, method
 from unsynth.search.objective import MatchDistance, SpectralDistance
 from unsynth.search.sample import Sample
 from unsynth.sounds.ids import held_out_ids, params_of

@@ -24,9 +24,9 @@ from unsynth.native import torch_on_one_thread
 from unsynth.params import ParamSpec
 from unsynth.scores import Row, load
 from unsynth.search import library
-from unsynth.search.methods import METHODS, Setting, made, require
 from unsynth.search.baselines import Mean, Restarts
 from unsynth.search.gradient import Gradient
+from unsynth.search.methods import METHODS, Setting, made, require
 from unsynth.search.objective import MatchDistance
 from unsynth.synths.engines import Losses, far_where_lost, forgiven
 from unsynth.targets import Presets, Target

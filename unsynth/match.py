@@ -23,8 +23,8 @@ from unsynth.native import torch_on_one_thread
 from unsynth.params import ParamSpec
 from unsynth.presets import export_of, patch
 from unsynth.report.page import page
-from unsynth.search.methods import guesses, method as method_of
 from unsynth.search.held import Held
+from unsynth.search.methods import guesses, method as method_of
 from unsynth.search.objective import MatchDistance
 from unsynth.sounds import ids
 from unsynth.synths import synth as synth_of

@@ -38,8 +38,8 @@ def features(params: Params, spec: ParamSpec, harmonics: int) -> Features:
 
 def used(spec: ParamSpec, harmonics: int) -> Bool[Tensor, "param feature"]:
     """Which of the :func:`features` are not padding."""
-    sizes = torch.tensor(_sizes(spec, harmonics))
-    return torch.arange(max(sizes)) < sizes[:, None]
+    sizes = _sizes(spec, harmonics)
+    return torch.arange(max(sizes)) < torch.tensor(sizes)[:, None]
 
 
 def _sizes(spec: ParamSpec, harmonics: int) -> list[int]:

@@ -15,7 +15,6 @@ from unsynth.search.chain import Chain, Later
 from unsynth.search.diverse import Alternatives
 from unsynth.search.draw import Draw
 from unsynth.search.embedding import Embedding, feature, feature_of
-from unsynth.search.evolve import Evolve
 from unsynth.search.genetic import Genetic
 from unsynth.search.gradient import Gradient
 from unsynth.search.held import Held
@@ -70,7 +69,13 @@ def _presets(setting: Setting) -> Search:
 
 
 def _evolve(setting: Setting) -> Search:
-    return _from_scratch(setting, Evolve(runs=1, sigma=0.25, seed=setting.seed))
+    return _from_scratch(setting, _cma_es(setting, runs=1, sigma=0.25))
+
+
+def _cma_es(setting: Setting, sigma: float, runs: int = 8) -> Search:
+    from unsynth.search.evolve import Evolve  # brings scipy.stats: a second that no other method should wait for
+
+    return Evolve(sigma=sigma, seed=setting.seed, runs=runs)
 
 
 def _from_scratch(setting: Setting, search: Search) -> Search:
@@ -136,7 +141,7 @@ def _genetic(setting: Setting) -> Search:
 
 def _refine(setting: Setting) -> Search:
     """Retrieval, then CMA-ES from the nearest."""
-    return Chain(_start(setting), Evolve(sigma=0.05, seed=setting.seed))
+    return Chain(_start(setting), _cma_es(setting, sigma=0.05))
 
 
 def _gradient(setting: Setting) -> Search:
