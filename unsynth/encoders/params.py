@@ -73,16 +73,16 @@ class ParamsMlp(ParamsEncoder):
         super().__init__()
         self.spec, self.dim, self.harmonics = spec, dim, harmonics
         self.used: Tensor
-        self.register_buffer("used", used(spec, harmonics), persistent=False)
+        self.register_buffer("used", used(spec, harmonics).flatten().nonzero()[:, 0], persistent=False)
         self.layers = nn.Sequential(
-            nn.Linear(int(self.used.sum()), width),
+            nn.Linear(len(self.used), width),
             *(Gated(width, expansion * width) for _ in range(blocks)),
             nn.LayerNorm(width),
             nn.Linear(width, dim),
         )
 
     def forward(self, params: Params) -> Vector:
-        return self.layers(features(params, self.spec, self.harmonics)[:, self.used])
+        return self.layers(features(params, self.spec, self.harmonics).flatten(1)[:, self.used])
 
 
 @final
