@@ -26,7 +26,11 @@ TABLES = {  # results file: what it shows, and what README calls it where it sho
     "dexed-held-out.jsonl": (
         "Held-out DX7 voices at random notes, matched with Dexed by searches that know other banks (genetic and evolve "
         "from uniform patches: with the prior of real banks genetic is far nearer, LOG.md of 2026-11-27)",
-        "DX7 voices (genetic and evolve without the prior)",
+        "",
+    ),
+    "dexed-held-out-10s.jsonl": (
+        "The first 62 of these 100 voices in 10 seconds, all arms from the prior of real banks (stopped)",
+        "DX7 voices",
     ),
     "dexed-held-out-prior.jsonl": (
         "The first of these voices, genetic and evolve from the prior of real banks (stopped; the command goes on)",

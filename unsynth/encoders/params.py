@@ -25,11 +25,10 @@ def features(params: Params, spec: ParamSpec, harmonics: int) -> Features:
     follow fast changes); one-hot for a choice, and for an integer of at most ``FEW`` values, as neighbours may sound
     nothing alike (an operator's frequency ratio). Zero-padded to a common size.
     """
-    sizes = _sizes(spec, harmonics)
-    widest = max(sizes)
+    widest = max(_sizes(spec, harmonics))
     waves = torch.cos(math.pi * params[..., None] * torch.arange(1, harmonics + 1, device=params.device))
     waves = F.pad(waves, (0, widest - harmonics))
-    few = _few(spec).to(params.device)
+    few = (_values(spec) > 0).to(params.device)
     if not few.any():
         return waves
     value = (spec.to_human(params) - spec.column("low").to(params.device)).long().clamp(0, widest - 1)
@@ -44,12 +43,14 @@ def used(spec: ParamSpec, harmonics: int) -> Bool[Tensor, "param feature"]:
 
 def _sizes(spec: ParamSpec, harmonics: int) -> list[int]:
     """How many features each parameter has."""
-    values = (1 / spec.steps).round()
-    return torch.where(_few(spec), values, harmonics).int().tolist()
+    values = _values(spec)
+    return torch.where(values > 0, values, harmonics).int().tolist()
 
 
-def _few(spec: ParamSpec) -> Bool[Tensor, " param"]:
-    return spec.categorical | (spec.steps > 0) & ((1 / spec.steps).round() <= FEW)
+def _values(spec: ParamSpec) -> Float[Tensor, " param"]:
+    """How many values each parameter has that is told as a choice; 0 where it is told by waves."""
+    values = (1 / spec.steps).round()  # infinitely many where continuous
+    return torch.where(spec.categorical | (values <= FEW), values, 0.0)
 
 
 @final
