@@ -32,7 +32,7 @@ def page(rows: Sequence[Row]) -> str:
 def _group(rows: Sequence[Row]) -> str:
     pictures = "".join(_plot(name, rows) for name in measured(rows) if name.startswith(("recall", "MSS")))
     return f"""<section><h2>{escape(budget(rows[0]))}</h2>
-<p class="note">{escape(conditions(rows[0]))} {NOTE}</p>
+<p class="note">{escape(conditions(rows))} {NOTE}</p>
 <div class="plots">{pictures}</div>
 {table(cells(rows))}</section>"""
 

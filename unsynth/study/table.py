@@ -26,7 +26,7 @@ COLUMNS: dict[str, Column] = {  # heading: (value, format)
 
 def page(rows: Sequence[Row], level: str = "##") -> str:
     """All rows, under a heading of this level that states each budget, machine and way of measuring."""
-    return "\n\n".join(f"{level} {budget(own[0])}\n\n{conditions(own[0])}\n\n{table(own)}" for own in groups(rows))
+    return "\n\n".join(f"{level} {budget(own[0])}\n\n{conditions(own)}\n\n{table(own)}" for own in groups(rows))
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -39,10 +39,14 @@ def table(rows: Sequence[Row]) -> str:
 def cells(rows: Sequence[Row]) -> list[list[str]]:
     """A heading, and one line for each recipe: the mean over its seeds, and the lowest and highest.
 
-    What none of them measured has no column.
+    What none of them measured has no column; processors have one where they differ, as minutes are of them.
     """
-    told = measured(rows)
-    return [["recipe", "trained by", "seeds", *told], *(_line(own, told.values()) for own in recipes(rows))]
+    told, mixed = measured(rows), len({row.origin["processor"] for row in rows}) > 1
+    heading, lines = ["recipe", "trained by", "seeds", *told], [_line(own, told.values()) for own in recipes(rows)]
+    if mixed:
+        heading.append("processor")
+        lines = [[*line, _processors(own)] for line, own in zip(lines, recipes(rows), strict=True)]
+    return [heading, *lines]
 
 
 def measured(rows: Sequence[Row]) -> dict[str, Column]:
@@ -51,12 +55,10 @@ def measured(rows: Sequence[Row]) -> dict[str, Column]:
 
 
 def groups(rows: Sequence[Row]) -> list[list[Row]]:
-    """The rows of each budget, way of measuring and machine."""
+    """The rows of each budget, way of measuring, number of cores and version of torch."""
     found: dict[str, list[Row]] = {}
     for row in rows:
-        found.setdefault(json.dumps([row.plan, *(row.origin[x] for x in ("processor", "cores", "torch"))]), []).append(
-            row
-        )
+        found.setdefault(json.dumps([row.plan, row.origin["cores"], row.origin["torch"]]), []).append(row)
     return list(found.values())
 
 
@@ -75,16 +77,19 @@ def budget(row: Row) -> str:
     return " or ".join(limits)
 
 
-def conditions(row: Row) -> str:
-    """Machine, versions, command and way of measuring."""
+def conditions(rows: Sequence[Row]) -> str:
+    """Machines, versions, commands and way of measuring."""
+    row = rows[0]
     origin, how = row.origin, row.plan["measures"]
     heads = f"; heads of {how['head_steps']:,} steps of {how['head_batch']} sounds" if how["head_steps"] else ""
     refined = f", {how['refined']} more to refine" if how["refined"] else ""
     spent = f"{how['rendered']} renders after the search in the space{refined}"
     searched = f"; MSS on {how['targets']} of them{heads}; {spent}"
+    days = sorted({one.origin["date"] for one in rows})
+    commands = ", ".join(f"`{one}`" for one in dict.fromkeys(one.origin["command"] for one in rows))
     return (
-        f"{origin['processor']}, {origin['cores']} threads, torch {origin['torch']}, "
-        f"unsynth {origin['version']}, {origin['date']}; `{origin['command']}`. Recall among {row.among:,} "
+        f"{_processors(rows)}, {origin['cores']} threads, torch {origin['torch']}, "
+        f"unsynth {origin['version']}, {' to '.join(days[:: len(days) - 1 or 1])}; {commands}. Recall among {row.among:,} "
         f"validation sounds{searched if row.measured['mss'] else ''}."
     )
 
@@ -93,6 +98,10 @@ def _line(rows: Sequence[Row], columns: Iterable[Column]) -> list[str]:
     trained = ", then ".join(one["objective"] for one in rows[0].trained)
     seeds = ", ".join(str(row.seed) for row in sorted(rows, key=lambda row: row.seed))
     return [rows[0].recipe, trained, seeds, *(_cell([of(row) for row in rows], how) for of, how in columns)]
+
+
+def _processors(rows: Sequence[Row]) -> str:
+    return " and ".join(dict.fromkeys(row.origin["processor"] for row in rows))
 
 
 def _cell(values: Sequence[float], how: str) -> str:
