@@ -23,18 +23,9 @@ TABLES = {  # results file: what it shows, and what README calls it where it sho
     "voice-one-shots-188.jsonl": ("All 188 real one-shots of the test split, matched with the Voice", "real one-shots"),
     "voice-flow-ablation-ids.jsonl": ("Four short trainings of the flow (LOG.md), on validation sounds", ""),
     "voice-flow-ablation-one-shots.jsonl": ("Four short trainings of the flow, on validation one-shots", ""),
-    "dexed-held-out.jsonl": (
-        "Held-out DX7 voices at random notes, matched with Dexed by searches that know other banks (genetic and evolve "
-        "from uniform patches: with the prior of real banks genetic is far nearer, LOG.md of 2026-11-27)",
-        "",
-    ),
     "dexed-held-out-10s.jsonl": (
-        "The first 62 of these 100 voices in 10 seconds, all arms from the prior of real banks (stopped)",
+        "100 held-out DX7 voices at random notes, 10 seconds of one of two cores, by searches that know other banks",
         "DX7 voices",
-    ),
-    "dexed-held-out-prior.jsonl": (
-        "The first of these voices, genetic and evolve from the prior of real banks (stopped; the command goes on)",
-        "",
     ),
     "dexed-one-shots.jsonl": (
         "Real one-shots, matched with Dexed by searches that know 1,232 voices of 30 banks",

@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+from voices import ORGAN
 
 from unsynth.base import Budget, Problem, Solution
-from unsynth.presets import PITCH
+from unsynth.presets import PITCH, syx
 from unsynth.search.objective import MatchDistance
 from unsynth.search.retune import Retune
 from unsynth.synths import synth
@@ -56,3 +57,12 @@ def test_a_patch_that_would_leave_the_keyboard_is_not_moved(patch):
     nearly[0, VOICE.spec.index("vco_1.tuning")] = 0.5
     found = Retune(PITCH["voice"])(tuned, Solution(nearly, tuned.evaluate(nearly)))
     assert ((found.params >= 0) & (found.params <= 1)).all()
+
+
+def test_a_dx7_voice_is_tuned_by_whole_notes():
+    pytest.importorskip("dexed", reason="needs dexed-py: pip install 'unsynth[dexed]'")
+    dexed = synth("dexed")
+    target = dexed.render(syx.to_params([ORGAN], note=64, seconds=1.0))
+    tuned, start = Problem(dexed, target, MatchDistance(target), Budget(renders=100)), syx.to_params([ORGAN], note=59)
+    found = Retune(PITCH["dexed"])(tuned, Solution(start, tuned.evaluate(start))).best(1)
+    assert float(dexed.spec.to_human(found.params)[0, dexed.spec.index(PITCH["dexed"])]) == pytest.approx(64, abs=0.2)

@@ -161,7 +161,8 @@ def test_the_table_has_means_and_ranges_best_first():
 
 def test_rows_of_two_machines_are_one_table_that_names_them():
     rows = [row("worse", 0, 0.1), row("better", 0, 0.5)]
-    elsewhere = replace(row("better", 1, 0.7), origin={**rows[0].origin, "processor": "Q", "command": "unsynth study y"})
+    origin = {**rows[0].origin, "processor": "Q", "command": "unsynth study y"}
+    elsewhere = replace(row("better", 1, 0.7), origin=origin)
     _, facts, heading, _, *lines = (line for line in page([*rows, elsewhere]).splitlines() if line)
     assert "P and Q" in facts
     assert "`unsynth study x`, `unsynth study y`" in facts

@@ -72,7 +72,7 @@ def at_note_of(preset: Preset, first: Preset) -> Preset:
     """``preset`` at the pitch, velocity and length of ``first``, as far as both synths have these."""
     spec, given = synth_of(preset.synth).spec, synth_of(first.synth).spec
     human, wanted = spec.to_human(preset.params), given.to_human(first.params)
-    names = (NOTES.get(it.synth, tuple(PITCH.values())) for it in (preset, first))
+    names = (NOTES.get(it.synth, (PITCH["voice"],)) for it in (preset, first))
     for name, source in zip(*names, strict=False):
         if name in spec.names and source in given.names:
             human[spec.index(name)] = wanted[given.index(source)]

@@ -96,7 +96,7 @@ PRIORS: dict[str, Callable[[], Prior]] = {
 INVENTED: dict[str, Callable[[], Prior]] = {**PRIORS, "dexed": _dexed_invented, "voice": _voice_drums}
 """Those that need no files of the user's, the same on every machine; the Voice's are drums."""
 
-PITCH = {"voice": "keyboard.midi_f0"}
+PITCH = {"voice": "keyboard.midi_f0", "dexed": "note.pitch"}
 """Of synths whose starts are tuned to the target: the parameter that is the pitch, in semitones."""
 
 NOTES: dict[str, Note] = {"dexed": ("note.pitch", "note.velocity", "note.length"), "surge": PLAYED, "vital": PLAYED}

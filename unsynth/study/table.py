@@ -86,10 +86,11 @@ def conditions(rows: Sequence[Row]) -> str:
     spent = f"{how['rendered']} renders after the search in the space{refined}"
     searched = f"; MSS on {how['targets']} of them{heads}; {spent}"
     days = sorted({one.origin["date"] for one in rows})
+    dates = " to ".join(days[:: len(days) - 1 or 1])
     commands = ", ".join(f"`{one}`" for one in dict.fromkeys(one.origin["command"] for one in rows))
     return (
         f"{_processors(rows)}, {origin['cores']} threads, torch {origin['torch']}, "
-        f"unsynth {origin['version']}, {' to '.join(days[:: len(days) - 1 or 1])}; {commands}. Recall among {row.among:,} "
+        f"unsynth {origin['version']}, {dates}; {commands}. Recall among {row.among:,} "
         f"validation sounds{searched if row.measured['mss'] else ''}."
     )
 
