@@ -19,7 +19,7 @@ from unsynth.sounds.live import Live
 from unsynth.sounds.stream import Stream
 from unsynth.space import JointSpace
 from unsynth.study import compare as study
-from unsynth.study.downstream import Measures
+from unsynth.study.downstream import Measures, errors
 from unsynth.study.table import page, table
 from unsynth.synths import synth
 
@@ -74,8 +74,26 @@ def test_a_space_of_a_synth_without_an_engine_is_measured_by_recall(recipes, not
     plan = study.Plan(sounds=8, measures=measures)
     (row,) = study.run([study.Variant("surge", options)], [0], plan, recipes / "x.jsonl", recipes / "runs", "cpu")
     assert row.measured["mss"] == {}
+    assert 0 < row.measured["errors"]["range"] < 0.6
+    assert 0 < row.measured["errors"]["choices"] < 1
+    assert row.measured["errors"]["semitones"] >= 0
     assert 0 <= row.measured["recall@10"] <= 1
     assert "MSS" not in row.line() + table([row])
+
+
+def test_errors_of_parameters_are_those_of_what_is_heard():
+    spec = synth("dexed").spec
+    truth = spec.snap(torch.rand(4, len(spec), generator=torch.Generator().manual_seed(0)))
+    assert errors(spec, truth, truth) == {"range": 0, "choices": 1, "semitones": 0}
+    human = spec.to_human(truth)
+    human[:, spec.index("note.pitch")] = 60
+    lower, algorithm = human.clone(), spec.index("voice.algorithm")
+    lower[:, spec.index("note.pitch")] = 57
+    lower[:2, algorithm] = (human[:2, algorithm] + 1) % 32
+    found = errors(spec, spec.to_unit(lower), spec.to_unit(human))
+    assert found["semitones"] == pytest.approx(3)
+    assert found["choices"] == pytest.approx(1 - 0.5 / int(spec.categorical.sum()))
+    assert 0 < found["range"] < 0.01
 
 
 def test_the_recipes_differ_and_there_are_few_files():

@@ -221,11 +221,12 @@ def note_of(near: Near) -> int | None:
         spec = known(near.preset.synth).spec
     except UnsynthError:
         return None
-    knob = _knob(spec) if spec.hash == near.spec else None
+    knob = pitch_column(spec) if spec.hash == near.spec else None
     return None if knob is None else round(float(spec.to_human(near.preset.params)[knob])) + near.semitones
 
 
-def _knob(spec: ParamSpec) -> int | None:
+def pitch_column(spec: ParamSpec) -> int | None:
+    """Which parameter of a synth is the note; None where it has none."""
     return next((spec.index(name) for name in PITCHES if name in spec.names), None)
 
 
@@ -233,7 +234,7 @@ def at_note(spec: ParamSpec, params: Float[Tensor, " param"], semitones: int) ->
     """``params`` with another note; None where the synth has no such note, or no knob for notes."""
     if semitones == 0:
         return params
-    knob = _knob(spec)
+    knob = pitch_column(spec)
     if knob is None:
         return None
     human = spec.to_human(params)

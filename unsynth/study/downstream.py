@@ -12,15 +12,17 @@ import torch
 from torch import nn
 
 from unsynth import checkpoint
-from unsynth.base import Audio, Budget, Problem, Search, Solution, Synth
+from unsynth.base import Audio, Budget, Params, Problem, Search, Solution, Synth
 from unsynth.estimators.regression import Regression
 from unsynth.evaluate import score
 from unsynth.native import torch_on_one_thread
 from unsynth.objectives.joint import Joint
+from unsynth.params import ParamSpec
 from unsynth.presets import Prior
 from unsynth.recipe import parse, rebuild
 from unsynth.search.embedding import Embedding
 from unsynth.search.genetic import Genetic
+from unsynth.search.library import pitch_column
 from unsynth.search.objective import MatchDistance
 from unsynth.sounds.live import Live
 from unsynth.space import JointSpace
@@ -70,15 +72,17 @@ def measure(folder: Path, seed: int, how: Measures, device: str, tell: Tell) -> 
     source = rebuild(facts).sounds(synth)
     sounds, patches = points(joint, source, how.among)
     found = {**recall(ranks(sounds, patches)), "among": len(patches)}
-    sizes = {"parameters": count(joint), "encoder_parameters": count(joint.encoder)}
-    if synth.lacks():
-        return {**found, "mss": {}, **sizes}
-    errors: tuple[Error, ...] = ("embedding", "params") if how.head_steps else ()
-    heads = {error: head(error, folder, seed, how, device, tell) for error in errors}
-    targets = source.take("validation", 0, how.targets).audio.split(1)
-    mss = {f"head_{error}": mean(one_shot(synth, target, head) for target in targets) for error, head in heads.items()}
+    batch = source.take("validation", 0, how.targets)
+    targets, truth = batch.audio.split(1), batch.params[: how.targets]
     prior = source.draws["train"] if isinstance(source, Live) and source.draws else None
-    return {**found, "mss": mss | searched(space, synth, prior, targets, seed, how, tell), **sizes}
+    found |= {"errors": errors(synth.spec, guesses(space, synth, prior, targets, seed, tell), truth)}
+    found |= {"parameters": count(joint), "encoder_parameters": count(joint.encoder)}
+    if synth.lacks():
+        return {**found, "mss": {}}
+    by: tuple[Error, ...] = ("embedding", "params") if how.head_steps else ()
+    heads = {error: head(error, folder, seed, how, device, tell) for error in by}
+    mss = {f"head_{error}": mean(one_shot(synth, target, head) for target in targets) for error, head in heads.items()}
+    return {**found, "mss": mss | searched(space, synth, prior, targets, seed, how, tell)}
 
 
 def count(module: nn.Module) -> int:
@@ -113,6 +117,35 @@ def one_shot(synth: Synth, target: Audio, head: Regression) -> float:
     """MSS of the guess of a head."""
     guess = head.sample(target, 1, torch.Generator())[0]
     return score(synth, target, guess)["MSS"]
+
+
+def guesses(
+    space: JointSpace, synth: Synth, prior: Prior | None, targets: Sequence[Audio], seed: int, tell: Tell
+) -> Params:
+    """For each target the parameters that are nearest to it in the space; nothing is rendered."""
+    search, found = Embedding(space, prior=prior, seed=seed), []
+    for done, target in enumerate(targets):
+        tell("guessing", done / len(targets), f"{done} of {len(targets)} sounds")
+        problem = Problem(synth, target, MatchDistance(target), Budget())
+        with torch_on_one_thread():
+            found.append(search.nearest(problem)[:1])
+    return torch.cat(found)
+
+
+def errors(spec: ParamSpec, guess: Params, truth: Params) -> dict[str, float]:
+    """How far guessed parameters are from the true ones, ``(batch, param)`` both.
+
+    Returns:
+        ``range``: mean absolute error of numbers, as a share of their ranges; ``choices``: the share of choices that
+        are right; ``semitones``: the median absolute error of the note. Only what the synth has.
+    """
+    guess, truth, choice = spec.snap(guess), spec.snap(truth), spec.categorical
+    found = {"range": float((guess - truth)[:, ~choice].abs().mean())}
+    if choice.any():
+        found["choices"] = float((guess == truth)[:, choice].float().mean())
+    if (note := pitch_column(spec)) is not None:
+        found["semitones"] = float((spec.to_human(guess) - spec.to_human(truth))[:, note].abs().median())
+    return found
 
 
 def searched(

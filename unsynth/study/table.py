@@ -17,6 +17,9 @@ COLUMNS: dict[str, Column] = {  # heading: (value, format)
     "MSS, head by params": (lambda row: row.measured["mss"].get("head_params", math.nan), ".2f"),
     "MSS, searched": (lambda row: row.measured["mss"].get("searched", math.nan), ".2f"),
     "MSS, refined": (lambda row: row.measured["mss"].get("refined", math.nan), ".2f"),
+    "error, of the range": (lambda row: _error(row, "range"), ".3f"),
+    "choices right": (lambda row: _error(row, "choices"), ".2f"),
+    "error of the note, semitones": (lambda row: _error(row, "semitones"), ".1f"),
     "parameters": (lambda row: row.measured["parameters"], ",.0f"),
     "sounds": (lambda row: sum(one["sounds"] for one in row.trained), ",.0f"),
     "minutes": (lambda row: sum(one["seconds"] for one in row.trained) / 60, ".1f"),
@@ -85,14 +88,19 @@ def conditions(rows: Sequence[Row]) -> str:
     refined = f", {how['refined']} more to refine" if how["refined"] else ""
     spent = f"{how['rendered']} renders after the search in the space{refined}"
     searched = f"; MSS on {how['targets']} of them{heads}; {spent}"
+    guessed = "; errors of the nearest parameters in the space, nothing rendered"
     days = sorted({one.origin["date"] for one in rows})
     dates = " to ".join(days[:: len(days) - 1 or 1])
     commands = ", ".join(f"`{one}`" for one in dict.fromkeys(one.origin["command"] for one in rows))
     return (
         f"{_processors(rows)}, {origin['cores']} threads, torch {origin['torch']}, "
         f"unsynth {origin['version']}, {dates}; {commands}. Recall among {row.among:,} "
-        f"validation sounds{searched if row.measured['mss'] else ''}."
+        f"validation sounds{searched if row.measured['mss'] else ''}{guessed if 'errors' in row.measured else ''}."
     )
+
+
+def _error(row: Row, name: str) -> float:
+    return row.measured.get("errors", {}).get(name, math.nan)
 
 
 def _line(rows: Sequence[Row], columns: Iterable[Column]) -> list[str]:
