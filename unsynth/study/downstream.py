@@ -73,9 +73,9 @@ def measure(folder: Path, seed: int, how: Measures, device: str, tell: Tell) -> 
     sounds, patches = points(joint, source, how.among)
     found = {**recall(ranks(sounds, patches)), "among": len(patches)}
     batch = source.take("validation", 0, how.targets)
-    targets, truth = batch.audio.split(1), batch.params[: how.targets]
+    targets = batch.audio.split(1)
     prior = source.draws["train"] if isinstance(source, Live) and source.draws else None
-    found |= {"errors": errors(synth.spec, guesses(space, synth, prior, targets, seed, tell), truth)}
+    found |= {"errors": errors(synth.spec, guesses(space, synth, prior, targets, seed, tell), batch.params)}
     found |= {"parameters": count(joint), "encoder_parameters": count(joint.encoder)}
     if synth.lacks():
         return {**found, "mss": {}}

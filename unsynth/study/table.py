@@ -45,11 +45,8 @@ def cells(rows: Sequence[Row]) -> list[list[str]]:
     What none of them measured has no column; processors have one where they differ, as minutes are of them.
     """
     told, mixed = measured(rows), len({row.origin["processor"] for row in rows}) > 1
-    heading, lines = ["recipe", "trained by", "seeds", *told], [_line(own, told.values()) for own in recipes(rows)]
-    if mixed:
-        heading.append("processor")
-        lines = [[*line, _processors(own)] for line, own in zip(lines, recipes(rows), strict=True)]
-    return [heading, *lines]
+    heading = ["recipe", "trained by", "seeds", *told, *["processor"] * mixed]
+    return [heading, *(_line(own, told.values()) + [_processors(own)] * mixed for own in recipes(rows))]
 
 
 def measured(rows: Sequence[Row]) -> dict[str, Column]:
