@@ -26,6 +26,7 @@ from unsynth.checkpoint import read, write
 from unsynth.distances import RATE
 from unsynth.folders import data_folder
 from unsynth.params import ParamSpec
+from unsynth.presets import NOTES, PITCH
 from unsynth.presets.saved import Preset
 from unsynth.search.index import COMPARED, EDGES, RANGE_DB, SCALE, segments
 from unsynth.synths import known
@@ -37,7 +38,7 @@ WIDTH = SCALE[2] * len(EDGES)  # values of a sound
 SILENCE = 255  # steps under the loudest
 STEP_DB = RANGE_DB / SILENCE
 NOTHING = torch.empty(0, WIDTH, dtype=torch.uint8)
-PITCHES = ("note.pitch", "play.note", "keyboard.midi_f0")  # the knobs that say which note is played
+PITCHES = {*PITCH.values(), *(note[0] for note in NOTES.values())}  # the knobs that say which note is played
 OCTAVE = 12
 
 MEND = "index of presets; remove it, and `unsynth index presets FOLDER` makes a new one"
