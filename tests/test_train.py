@@ -20,7 +20,7 @@ from unsynth.base import Encoder, Objective
 from unsynth.errors import OutputError, PatchError, UsageError
 from unsynth.recipe import build, parse
 from unsynth.sounds.ids import is_train
-from unsynth.train import fit
+from unsynth.train import fit, place
 from unsynth.trainer import average_into, train_mode
 
 ADVERSARIAL = Path(__file__).parent.parent / "recipes" / "tiny-adversarial.yaml"
@@ -278,3 +278,10 @@ def test_a_step_whose_gradient_is_not_finite_is_left_out(tmp_path, monkeypatch):
     assert [row["loss"] is None for row in rows(tmp_path)] == [False, False, True, False]
     assert all(p.isfinite().all() for p in model.parameters())
     assert json.loads((tmp_path / "log.jsonl").read_text().splitlines()[2])["gradient"] is None
+
+
+@pytest.mark.parametrize(("there", "precision"), [(False, "32-true"), (True, "bf16-mixed")])
+def test_a_processor_that_only_emulates_bfloat16_computes_in_32_bits(monkeypatch, there, precision):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_bf16": there})
+    fabric = place(parse(options("VICReg", precision="bf16-mixed"))[0], "cpu", 1, 1)
+    assert fabric.strategy.precision.precision == precision

@@ -48,7 +48,7 @@ class Recipe:
         weight_decay: of matrices and filters; biases and norms have none.
         clip: largest norm of a player's gradient.
         ema: decay of the averaged weights, which are what is evaluated and kept.
-        precision: as Lightning Fabric names them; bf16-mixed is 32-true on a GPU that has no bfloat16.
+        precision: as Lightning Fabric names them; bf16-mixed is 32-true on a device that has no bfloat16.
         initialise: xavier draws all linear maps and filters anew (Glorot and Bengio, 2010); torch leaves them.
         augment: how likely each effect of :class:`unsynth.sounds.augment.Augment` changes a sound; 0 leaves all alone.
         untouched: share of the batch that no effect touches.

@@ -68,13 +68,19 @@ def place(recipe: Recipe, device: str, devices: int, nodes: int) -> Fabric:
         raise UsageError(
             f"A batch of {recipe.batch} cannot be shared by {devices * nodes} processes; choose another one."
         )
-    poor = known[device] == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False)
-    precision = "32-true" if poor else recipe.precision
+    precision = recipe.precision if _has_bfloat16(known[device]) else "32-true"
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
     fabric = Fabric(accelerator=known[device], devices=devices, num_nodes=nodes, precision=precision)
     fabric.launch()
     torch.backends.cudnn.deterministic = True  # or a resumed training would not repeat itself on a GPU
     return fabric
+
+
+def _has_bfloat16(device: str) -> bool:
+    """Whether the device computes in it; one that emulates it is many times slower than in 32 bits."""
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return any(there for name, there in torch.cpu.get_capabilities().items() if "bf16" in name)
 
 
 def _launched() -> tuple[int, int] | None:
