@@ -189,6 +189,16 @@ def test_rows_of_two_machines_are_one_table_that_names_them():
     assert lines[1].endswith("| P |")
 
 
+def test_what_one_row_did_not_measure_is_a_dash():
+    rows = [row("plain", 0, 0.1), row("better", 0, 0.5)]
+    rows[1] = replace(rows[1], measured={**rows[1].measured, "errors": {"range": 0.2, "choices": 1, "semitones": 3}})
+    assert "range" not in table(rows[:1])
+    assert "errors of the nearest" in page(rows)
+    heading, _, better, plain = (line.split(" | ") for line in table(rows).splitlines())
+    where = heading.index("error, of the range")
+    assert (better[where], plain[where]) == ("0.200", "–")
+
+
 def test_mistakes_are_one_sentence(capsys, recipes):
     (recipes / "bad.yaml").write_text("variants: [1]\n")
     said = [

@@ -42,7 +42,8 @@ def table(rows: Sequence[Row]) -> str:
 def cells(rows: Sequence[Row]) -> list[list[str]]:
     """A heading, and one line for each recipe: the mean over its seeds, and the lowest and highest.
 
-    What none of them measured has no column; processors have one where they differ, as minutes are of them.
+    What none of them measured has no column, and what one did not has a dash; processors have a column where they differ,
+    as minutes are of them.
     """
     told, mixed = measured(rows), len({row.origin["processor"] for row in rows}) > 1
     heading = ["recipe", "trained by", "seeds", *told, *["processor"] * mixed]
@@ -92,7 +93,7 @@ def conditions(rows: Sequence[Row]) -> str:
     return (
         f"{_processors(rows)}, {origin['cores']} threads, torch {origin['torch']}, "
         f"unsynth {origin['version']}, {dates}; {commands}. Recall among {row.among:,} "
-        f"validation sounds{searched if row.measured['mss'] else ''}{guessed if 'errors' in row.measured else ''}."
+        f"validation sounds{searched if row.measured['mss'] else ''}{guessed if any('errors' in one.measured for one in rows) else ''}."
     )
 
 
@@ -111,6 +112,8 @@ def _processors(rows: Sequence[Row]) -> str:
 
 
 def _cell(values: Sequence[float], how: str) -> str:
+    if any(map(math.isnan, values)):
+        return "–"
     low, middle, high = (format(x, how) for x in (min(values), mean(values), max(values)))
     return middle if low == high else f"{middle} ({low}–{high})"
 
