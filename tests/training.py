@@ -23,7 +23,7 @@ SMOOTH = {"class_path": "torch.optim.SGD", "init_args": {"lr": 0.01, "momentum":
 CRITERIA = {
     "VICReg": {"widths": [32, 16]},
     "Contrastive": {"dim": 16},
-    "Prediction": {"hidden": 16, "blocks": 1, "slices": 8},
+    "Prediction": {"widths": [32, 16], "hidden": 16, "blocks": 1, "slices": 8},
 }
 
 

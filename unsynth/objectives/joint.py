@@ -135,15 +135,22 @@ class Contrastive(Criterion):
 
 
 class _Predictor(nn.Sequential):
-    def __init__(self, into: int, out: int, hidden: int, blocks: int) -> None:
+    def __init__(self, size: int, hidden: int, blocks: int) -> None:
         super().__init__(
-            nn.Linear(into, hidden), *(Residual(hidden, hidden) for _ in range(blocks)), nn.Linear(hidden, out)
+            nn.Linear(size, hidden), *(Residual(hidden, hidden) for _ in range(blocks)), nn.Linear(hidden, size)
         )
+
+
+def _normal(into: int, widths: Sequence[int]) -> nn.Sequential:
+    """A projector whose coordinates have mean 0 and variance 1 over the batch, and stay so."""
+    return nn.Sequential(projector(into, widths), BatchNorm(widths[-1]).requires_grad_(False))
 
 
 @final
 class Prediction(Criterion):
     """Each vector predicts the other; both are kept isotropic Gaussian, so that neither collapses.
+
+    Each side is projected, every coordinate of it is normalised over the batch, and the regulariser sees to the rest.
 
     Source: Balestriero and LeCun, "LeJEPA", https://arxiv.org/abs/2511.08544, with predictors in both directions and
     targets that get no gradient.
@@ -151,29 +158,39 @@ class Prediction(Criterion):
     Args:
         audio: size of the audio encoder's vectors.
         params: size of the params encoder's vectors.
+        widths: of the two projectors' layers.
         hidden: width of the predictors.
         blocks: residual blocks of the predictors.
         regulariser: weight of the Gaussian regulariser.
-        slices: random directions of each step.
+        slices: random directions of each step; with few, their noise outweighs what they tell.
     """
 
     def __init__(
-        self, audio: int, params: int, hidden: int = 512, blocks: int = 3, regulariser: float = 1.0, slices: int = 64
+        self,
+        audio: int,
+        params: int,
+        widths: tuple[int, ...] = (512, 512, 128),
+        hidden: int = 512,
+        blocks: int = 3,
+        regulariser: float = 0.05,
+        slices: int = 1024,
     ) -> None:
         super().__init__()
-        self.to_params = _Predictor(audio, params, hidden, blocks)
-        self.to_audio = _Predictor(params, audio, hidden, blocks)
+        self.projectors = nn.ModuleDict({"audio": _normal(audio, widths), "params": _normal(params, widths)})
+        self.to_params = _Predictor(widths[-1], hidden, blocks)
+        self.to_audio = _Predictor(widths[-1], hidden, blocks)
         self.regulariser, self.slices = regulariser, slices
 
     def sound(self, z: Vector) -> Vector:
-        return z.float()
+        return self.projectors["audio"](z).float()
 
     def patch(self, z: Vector) -> Vector:
-        return self.to_audio(z).float()
+        return self.to_audio(self.projectors["params"](z)).float()
 
     def forward(self, audio: Vector, params: Vector, decoys: Vector | None = None) -> dict[str, Tensor]:
-        forth, back = gather(self.to_params(audio).float()), gather(self.patch(params))
-        a, p = gather(audio.float()), gather(params.float())
+        own, other = self.projectors["audio"](audio), self.projectors["params"](params)
+        forth, back = gather(self.to_params(own).float()), gather(self.to_audio(other).float())
+        a, p = gather(own.float()), gather(other.float())
         prediction = F.mse_loss(forth, p.detach()) + F.mse_loss(back, a.detach())
         gaussian = sigreg(a, self._directions(a)) + sigreg(p, self._directions(p))
         return {"loss": prediction + self.regulariser * gaussian, "prediction": prediction, "gaussian": gaussian}

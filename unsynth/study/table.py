@@ -42,8 +42,8 @@ def table(rows: Sequence[Row]) -> str:
 def cells(rows: Sequence[Row]) -> list[list[str]]:
     """A heading, and one line for each recipe: the mean over its seeds, and the lowest and highest.
 
-    What none of them measured has no column, and what one did not has a dash; processors have a column where they differ,
-    as minutes are of them.
+    What none of them measured has no column, and what one did not has a dash; processors have a column where they
+    differ, as minutes are of them.
     """
     told, mixed = measured(rows), len({row.origin["processor"] for row in rows}) > 1
     heading = ["recipe", "trained by", "seeds", *told, *["processor"] * mixed]
@@ -87,13 +87,14 @@ def conditions(rows: Sequence[Row]) -> str:
     spent = f"{how['rendered']} renders after the search in the space{refined}"
     searched = f"; MSS on {how['targets']} of them{heads}; {spent}"
     guessed = "; errors of the nearest parameters in the space, nothing rendered"
+    guessed *= any("errors" in one.measured for one in rows)
     days = sorted({one.origin["date"] for one in rows})
     dates = " to ".join(days[:: len(days) - 1 or 1])
     commands = ", ".join(f"`{one}`" for one in dict.fromkeys(one.origin["command"] for one in rows))
     return (
         f"{_processors(rows)}, {origin['cores']} threads, torch {origin['torch']}, "
         f"unsynth {origin['version']}, {dates}; {commands}. Recall among {row.among:,} "
-        f"validation sounds{searched if row.measured['mss'] else ''}{guessed if any('errors' in one.measured for one in rows) else ''}."
+        f"validation sounds{searched if row.measured['mss'] else ''}{guessed}."
     )
 
 
