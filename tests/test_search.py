@@ -7,7 +7,7 @@ import torch
 from toy import Toy
 
 from unsynth import checkpoint
-from unsynth.base import Budget, NotFoundError, PatchError, Problem, Solution, UsageError
+from unsynth.base import FEW, Budget, NotFoundError, PatchError, Problem, Solution, UsageError
 from unsynth.search.chain import Chain
 from unsynth.search.diverse import Alternatives, diverse
 from unsynth.search.evolve import Evolve
@@ -268,3 +268,18 @@ def test_on_the_voice_the_chain_beats_its_parts():
             empty = Solution(torch.empty(0, len(voice.spec)), torch.empty(0))
             scores[name] += float(method(name, voice, 0)(measured, empty).best(1).distances) / len(ids)
     assert scores["chain"] < 0.9 * min(scores[other] for other in ("retrieve", "evolve", "random"))
+
+
+class Slow(Toy):
+    def render(self, params, noise=None):
+        time.sleep(0.02 * len(params))
+        return super().render(params, noise)
+
+
+def test_a_slow_engine_spends_little_more_than_its_seconds():
+    target = Toy().render(TRUTH)
+    problem = Problem(Slow(), target, SpectralDistance(target), Budget(seconds=0.2))
+    distances = problem.evaluate(torch.rand(64, 3))
+    assert problem.curve[0][1] == FEW  # before its price is known
+    assert FEW <= problem.renders < 20  # 32, all of a chunk, take 0.64 s
+    assert distances.isfinite().sum() == problem.renders

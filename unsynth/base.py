@@ -37,6 +37,7 @@ Frames = Float[Tensor, "batch band frame"]
 Tokens = Float[Tensor, "batch token channel"]
 Vector = Float[Tensor, "batch dim"]
 MANY = 1 << 30  # renders, where there is no limit
+FEW = 4  # renders while their price is not known, or when the budget has no room for more
 
 
 class Synth(ABC):
@@ -69,8 +70,7 @@ class Batch:
     """Sounds with the parameters that made them; all have the same number of rows.
 
     Attributes:
-        heard: what a frozen encoder made of the sounds, where it was asked already (vectors or tokens, as the objective
-            ``hears``); the audio may then be empty.
+        heard: what a frozen encoder made of sounds (as the objective ``hears``), where it did; audio may then be empty.
     """
 
     ids: SoundIds
@@ -176,8 +176,7 @@ class Estimator(Objective):
         """``n`` draws of the parameters of each sound, in [0, 1]."""
 
 
-Distance = Callable[[Audio], Float[Tensor, " batch"]]
-"""How far each of a batch of candidates is from the one target that the distance was made for; lower is nearer."""
+Distance = Callable[[Audio], Float[Tensor, " batch"]]  # of each candidate from one target; lower is nearer
 
 
 @dataclass(frozen=True)
@@ -224,7 +223,7 @@ class Problem:
         synth: what renders.
         target: the sound to match, ``(1, time)``, as long as the synth's sounds.
         distance: what to minimise.
-        budget: what may be spent; it is checked before every ``chunk`` of renders.
+        budget: what may be spent; it is checked before every ``chunk`` of renders, or fewer where they are dear.
         on_progress: called after every chunk.
         device: where sounds are rendered and measured.
         keep: how many of the best candidates to remember.
@@ -271,8 +270,9 @@ class Problem:
     def evaluate(self, params: Params) -> Float[Tensor, " batch"]:
         """Distance of each patch; infinity for those that the budget no longer covers."""
         distances = torch.full((len(params),), float("inf"))
-        for first in range(0, len(params), self.chunk):
-            batch = params[first : first + self.chunk]
+        first = 0
+        while first < len(params):
+            batch = params[first : first + min(self.chunk, max(FEW, self.affords()))]
             if self.budget.renders is not None:
                 batch = batch[: max(0, self.budget.renders - self.renders)]
             if len(batch) == 0 or (self.renders and self.left() == 0):
@@ -281,6 +281,7 @@ class Problem:
                 found = self.distance(self.synth.render(batch.to(self.device))).cpu()
             distances[first : first + len(batch)] = found
             self._record(batch, torch.nan_to_num(found, nan=torch.inf, posinf=torch.inf))
+            first += len(batch)
         return distances
 
     def _record(self, params: Params, distances: Float[Tensor, " batch"]) -> None:
