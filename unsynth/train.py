@@ -80,6 +80,8 @@ def _has_bfloat16(device: str) -> bool:
     """Whether the device computes in it; one that emulates it is many times slower than in 32 bits."""
     if device == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
+    if not hasattr(torch.cpu, "get_capabilities"):  # an older torch, which cannot tell
+        return True
     return any(there for name, there in torch.cpu.get_capabilities().items() if "bf16" in name)
 
 
