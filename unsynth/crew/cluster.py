@@ -22,9 +22,11 @@ QUEUED = 2  # items under way for each core: one is there when another is done
 
 
 class Cluster(Crew):
-    """Args:
-    address: ``auto`` (RAY_ADDRESS, or a cluster that runs on this machine), HOST:PORT, or ray://HOST:PORT.
-    retries: how often Ray starts an item again whose process or machine is gone.
+    """Items shared by the processes of a Ray cluster.
+
+    Args:
+        address: ``auto`` (RAY_ADDRESS, or a cluster that runs on this machine), HOST:PORT, or ray://HOST:PORT.
+        retries: how often Ray starts an item again whose process or machine is gone.
     """
 
     def __init__(self, address: str, retries: int = 2) -> None:

@@ -50,9 +50,11 @@ class _Worker:
 
 
 class Processes(Crew):
-    """Args:
-    workers: how many processes.
-    tries: how often an item is tried in all when processes end under it.
+    """Items shared by processes of this machine.
+
+    Args:
+        workers: how many processes.
+        tries: how often an item is tried in all when processes end under it.
     """
 
     def __init__(self, workers: int, tries: int = 3) -> None:

@@ -72,23 +72,26 @@ class _Block(nn.Module):
 
 @final
 class Flow(Estimator):
-    """Args:
-    spec: of the synth.
-    encoder: hears the sounds.
-    width: of the tokens.
-    depth: blocks.
-    heads: of each attention.
-    velocity: error of the velocity that is made small.
-    dropout: share of the sounds that are hidden in training, for guidance.
-    blur: the most noise, in their own standard deviations, that the sound's tokens get in training; how much is told.
-        With some of it (``heard``) a draw relies less on what no rendered sound has.
-    coupling: whether noise is paired with parameters at random, or by minibatch optimal transport (paths cross least).
-    start: path or name of a model with whose encoder's weights a training begins.
-    frozen: whether the encoder stays as it is.
-    steps: of the sampler.
-    guidance: how far the velocity goes beyond the one without the sound; 1 is none.
-    interval: times between which there is guidance.
-    heard: noise on the sound's tokens when drawing.
+    """A rectified flow whose velocity a transformer tells, one token per parameter.
+
+    Args:
+        spec: of the synth.
+        encoder: hears the sounds.
+        width: of the tokens.
+        depth: blocks.
+        heads: of each attention.
+        velocity: error of the velocity that is made small.
+        dropout: share of the sounds that are hidden in training, for guidance.
+        blur: the most noise, in their own standard deviations, that the sound's tokens get in training; how much is
+            told. With some of it (``heard``) a draw relies less on what no rendered sound has.
+        coupling: whether noise is paired with parameters at random, or by minibatch optimal transport, with which
+            paths cross least.
+        start: path or name of a model with whose encoder's weights a training begins.
+        frozen: whether the encoder stays as it is.
+        steps: of the sampler.
+        guidance: how far the velocity goes beyond the one without the sound; 1 is none.
+        interval: times between which there is guidance.
+        heard: noise on the sound's tokens when drawing.
     """
 
     hears = "tokens"

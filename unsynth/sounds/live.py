@@ -24,11 +24,13 @@ BITS = 0xFFFFFFFF  # of what torch's CPU generator makes of a seed
 
 @final
 class Live(Source):
-    """Args:
-    synth: what renders.
-    prior: how patches are drawn: ``uniform``; ``invented``, as the synth's own prior does, without any files; or
-        ``presets:FOLDER``, cross-overs and moves of the presets of each split (:mod:`unsynth.sounds.banks`).
-    seed: of the patches. With 0, uniform patches are those of :func:`unsynth.sounds.ids.params_of`.
+    """Sounds rendered as they are asked for.
+
+    Args:
+        synth: what renders.
+        prior: how patches are drawn: ``uniform``; ``invented``, as the synth's own prior does, without any files; or
+            ``presets:FOLDER``, cross-overs and moves of the presets of each split (:mod:`unsynth.sounds.banks`).
+        seed: of the patches. With 0, uniform patches are those of :func:`unsynth.sounds.ids.params_of`.
 
     Raises:
         UsageError: the synth has no such prior, or the presets cannot be split.

@@ -52,9 +52,11 @@ class Shard:
 
 @final
 class Shards(Source):
-    """Args:
-    synth: whose sounds they are.
-    folder: what ``unsynth shards build`` has written; complete.
+    """Sounds from a folder that ``unsynth shards build`` has written.
+
+    Args:
+        synth: whose sounds they are.
+        folder: what ``unsynth shards build`` has written; complete.
 
     Raises:
         NotFoundError: there are no shards, or not yet all of them.

@@ -42,9 +42,11 @@ CORE_SPEC = ParamSpec("surge-core", [surge.SPEC.params[column] for column in COR
 
 @final
 class SurgeRendered(Source):
-    """Args:
-    synth: surge.
-    folder: of the shards. Of the parameters of their sounds ``[:, CORE]`` vary.
+    """Surge sounds from a folder of rendered shards.
+
+    Args:
+        synth: surge.
+        folder: of the shards. Of the parameters of their sounds ``[:, CORE]`` vary.
 
     Raises:
         PatchError: another synth.
