@@ -10,6 +10,7 @@ from typing import Any
 
 import memory  # beside this file, as the next
 import pitch
+import spaces
 
 from unsynth import calibration, scores
 from unsynth.benchmark import comparison
@@ -47,6 +48,13 @@ BUDGETS_HEAD = """## More and less time
 The first {count} held-out sounds of the Voice with each budget; {conditions}, and so on. A sound takes 1.4 ms, so
 a search from scratch (`evolve`, CMA-ES) has tens of thousands of them in a minute."""
 LONGEST = "evolve, 60 s"
+SPACES_HEAD = """## The shipped joint spaces
+
+How often the patch of a sound is the nearest to it, among the two nearest, and so on, of {among:,} sounds of the test
+split, which no training, and no choice between trainings, has heard. Then milliseconds (medians of {timed} sounds) to
+hear a sound, to look its {found} nearest up in the index, to go on from there with {evaluations:,} patches of a
+differential evolution, and to do that and descend by gradients from the best; nothing is rendered. {processor}, {cores}
+cores, torch {torch}, {date}; `{command}`."""
 SEEN = RESULTS / "voice-space-log.jsonl"
 BATCH = 256  # sounds of each of its steps
 SEEN_HEAD = """## More sounds to learn from
@@ -126,6 +134,14 @@ def budgets() -> str:
     )
 
 
+def retrieved() -> str:
+    """What the shipped joint spaces find; nothing where it was not measured."""
+    if not spaces.OUT.is_file():
+        return ""
+    told = json.loads(spaces.OUT.read_text())
+    return f"{SPACES_HEAD.format(**told)}\n\n{scores.markdown(spaces.cells(told['spaces']))}"
+
+
 def seen() -> str:
     """Recall against sounds, at each doubling."""
     rows = [json.loads(line) for line in SEEN.read_text().splitlines()]
@@ -175,10 +191,8 @@ def _there() -> dict[str, tuple[Path, str]]:
 def compared() -> str:
     """The page of all comparisons."""
     sections = [section(path, title) for title, (path, _) in _there().items()]
-    return (
-        "\n\n".join(filter(None, [RESULTS_HEAD, *sections, budgets(), seen(), pitches(), calibrated(), remembered()]))
-        + "\n"
-    )
+    rest = [budgets(), retrieved(), seen(), pitches(), calibrated(), remembered()]
+    return "\n\n".join(filter(None, [RESULTS_HEAD, *sections, *rest])) + "\n"
 
 
 def results() -> str:

@@ -14,6 +14,7 @@ import tables  # noqa: E402
 
 from unsynth.benchmark.pitch import PitchError  # noqa: E402
 from unsynth.scores import METRICS, Row  # noqa: E402
+from unsynth.sounds.live import Live  # noqa: E402
 
 
 def test_readme_has_the_tables_of_todays_results():
@@ -51,6 +52,16 @@ def test_memory_is_that_of_the_process_that_was_started():
     assert 190 < large - small < 210
     with pytest.raises(RuntimeError, match="nonsense"):
         tables.compared.memory.peak("-c", "nonsense")
+
+
+def test_a_shipped_space_is_measured_on_the_test_split(monkeypatch):
+    spaces, heard, take = tables.compared.spaces, [], Live.take
+    monkeypatch.setattr(Live, "take", lambda self, split, *at: heard.append(split) or take(self, split, *at))
+    found = spaces.measured("drum", among=16, timed=2)
+    assert set(heard) == {"test"}
+    assert found["recall@1"] > 0.9
+    assert all(0 < taken < 60 for taken in found["seconds"].values())
+    assert [line[0] for line in spaces.cells({"drum": found})] == ["synth", "drum"]
 
 
 def test_pitches_come_back_from_their_file(tmp_path):

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from unsynth.base import Objective, Vector
 from unsynth.objectives.joint import Joint
-from unsynth.sounds.source import Source
+from unsynth.sounds.source import Source, Split
 from unsynth.train import Validate
 
 Ranks = Int64[Tensor, " batch"]
@@ -28,16 +28,18 @@ def ranks(sounds: Vector, patches: Vector, chunk: int = 1024) -> Ranks:
     return torch.cat(found)
 
 
-def points(joint: Joint, source: Source, among: int, chunk: int = 64) -> tuple[Vector, Vector]:
-    """The first validation sounds (fewer where there are fewer) and their parameters as points.
+def points(
+    joint: Joint, source: Source, among: int, chunk: int = 64, split: Split = "validation"
+) -> tuple[Vector, Vector]:
+    """The first sounds of a split (fewer where there are fewer) and their parameters as points.
 
     Made on the device of ``joint``, which is in ``eval()``.
     """
     device, sounds, patches = next(joint.parameters()).device, [], []
-    count = int(min(among, source.size("validation")))
+    count = int(min(among, source.size(split)))
     with torch.no_grad():
         for first in range(0, count, chunk):
-            batch = source.take("validation", first, min(chunk, count - first), device)
+            batch = source.take(split, first, min(chunk, count - first), device)
             sounds.append(joint.sound(batch.audio))
             patches.append(joint.patch(batch.params))
     return torch.cat(sounds), torch.cat(patches)
