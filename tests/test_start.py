@@ -1,13 +1,15 @@
 """A joint space on the encoder that another objective learned: started from it, and with it frozen."""
 
+from dataclasses import replace
 from pathlib import Path
+from shutil import copyfile
 
 import pytest
 import torch
 import yaml
 
 from unsynth import checkpoint
-from unsynth.base import NotFoundError, PatchError
+from unsynth.base import Batch, NotFoundError, PatchError
 from unsynth.encoders.temporal import Temporal
 from unsynth.frontends.mel import LogMel
 from unsynth.optimizers import groups
@@ -74,6 +76,28 @@ def test_a_frozen_encoder_is_in_no_optimiser_and_still_passes_gradients_to_the_s
     objective.sound(audio).square().sum().backward()
     assert audio.grad is not None
     assert audio.grad.norm() > 0
+
+
+def head(space, start):
+    """A regression by the error in a space."""
+    encoder = joint()["objective"]["init_args"]["audio"]
+    arguments = {"encoder": encoder, "error": "embedding", "space": str(space), "start": str(start), "frozen": True}
+    name = "unsynth.estimators.regression.Regression"
+    return joint() | {"objective": {"class_path": name, "init_args": {**arguments, "width": 32, "blocks": 1}}}
+
+
+def test_a_head_on_the_frozen_encoder_of_its_space_hears_each_sound_once(tmp_path):
+    model, copy = tmp_path / "run" / "model.safetensors", tmp_path / "copy.safetensors"
+    fit(*parse(joint()), model.parent, device="cpu")
+    copyfile(model, copy)
+    heads = [fit(*parse(head(model, start)), tmp_path / start.stem, device="cpu") for start in (model, copy)]
+    assert [head.hears for head in heads] == ["vector", ""]
+    audio, params = torch.rand(4, 44100) - 0.5, torch.rand(4, len(SPEC))
+    batch = Batch(torch.arange(4), params, audio)
+    once, twice = (head.eval().loss(batch, "all")["embedding"] for head in heads)
+    torch.testing.assert_close(once, twice)
+    heard = replace(batch, audio=audio[:, :0], heard=heads[0].encoder(audio))
+    torch.testing.assert_close(heads[0].loss(heard, "all")["embedding"], once)
 
 
 def test_a_part_may_leave_out_what_its_module_has_not(tmp_path):

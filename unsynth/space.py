@@ -43,6 +43,11 @@ class JointSpace:
         with torch.no_grad():
             return self.joint.sound(audio)  # pyright: ignore[reportCallIssue]
 
+    def heard(self, vectors: Vector) -> Vector:
+        """Points of sounds of which these are the vectors of the space's own encoder."""
+        with torch.no_grad():
+            return self.joint.criterion.sound(vectors)  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
+
     def patches(self, params: Params) -> Vector:
         """Points of parameters, differentiable in them."""
         return self.joint.patch(params)  # pyright: ignore[reportCallIssue]

@@ -97,7 +97,8 @@ class Regression(Estimator):
             raise UsageError("The error in embedding needs a joint space: set `space` to its checkpoint.")
         self.spec, self.encoder, self.error, self.start = spec, encoder, error, start
         self.encoder.requires_grad_(not frozen)
-        self.hears = "" if space else "vector"  # the space hears the sounds itself
+        self.shared = frozen and start == space  # what the encoder hears is what the space's own does
+        self.hears = "vector" if self.shared or not space else ""
         self.register_buffer("sizes", counts(spec), persistent=False)
         self.head = nn.Sequential(
             BatchNorm(encoder.dim),  # the numbers of an encoder that was not made for this may be of any size
@@ -131,11 +132,13 @@ class Regression(Estimator):
         return torch.where(self.sizes > 1, (steps + 0.5) / self.sizes, told.numbers)
 
     def loss(self, batch: Batch, player: str) -> dict[str, Tensor]:
-        told = self.told(self.encoder(batch.audio) if batch.heard is None else batch.heard)
+        heard = self.encoder(batch.audio) if batch.heard is None else batch.heard
+        told = self.told(heard)
         terms = {"params": params_error(told, batch.params, self.spec).mean()}
         for space in self._space:
             space.joint.to(batch.audio.device)
-            terms["embedding"] = (space.patches(self._blend(told)) - space.sounds(batch.audio)).square().mean()
+            points = space.heard(heard) if self.shared else space.sounds(batch.audio)
+            terms["embedding"] = (space.patches(self._blend(told)) - points).square().mean()
         return {"loss": terms[self.error], **{name: term.detach() for name, term in terms.items()}}
 
     @torch.no_grad()
