@@ -13,7 +13,7 @@ demo: $(VENV)/.ready
 	@echo && echo "Open these in a browser:" && ls $(abspath $(OUT))/*/report.html
 
 test: $(VENV)/.ready
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2
 
 # The wheel and the sdist, built, installed in a new environment and used there.
 package: $(VENV)/.ready
