@@ -104,6 +104,15 @@ def test_settings_reach_every_depth_and_the_facts():
     assert build(recipe).criterion.heads["audio"].out_features == 64
 
 
+def test_a_class_in_the_place_of_another_has_its_own_defaults_and_what_was_said():
+    settings = ["optimizer=unsynth.optimizers.LARS", "objective.audio=unsynth.encoders.transformer.Transformer"]
+    options = read(SMALL, settings)[1]["recipe"]
+    assert options["optimizer"]["init_args"]["weight_decay"] == 1e-6  # AdamW has 0.01
+    assert options["optimizer"]["init_args"]["lr"] == 0.002  # as the recipe says
+    assert options["objective"]["init_args"]["audio"]["init_args"]["depth"] == 4  # Temporal has 1
+    assert read(SMALL)[1]["recipe"]["optimizer"]["init_args"]["weight_decay"] == 0.01
+
+
 def test_the_seed_decides_all_weights():
     def weights(seed):
         torch.rand(seed)  # whatever was drawn before
