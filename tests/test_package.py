@@ -72,9 +72,8 @@ def test_sdist_has_the_sources_alone(built):
 
 
 def test_starts_fast(place, programs):
-    torch = fastest(place, programs / "python", "-c", "import torch")  # how fast the machine is, and how busy
-    assert fastest(place, programs / "python", "-c", "import unsynth") < torch / 4
-    assert fastest(place, programs / "unsynth", "--help") < torch / 2
+    assert fastest(place, programs / "python", "-c", "import unsynth") < 0.3
+    assert fastest(place, programs / "unsynth", "--help") < 0.5
 
 
 def test_doctor_finds_only_extras_missing(place, programs):
