@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any, cast
@@ -44,8 +45,8 @@ def measured(name: str, among: int = AMONG, timed: int = TIMED) -> Json:
     by = feature(space)
     index = best_index(synth, by) if checkpoint.installed(name_of(synth, by)).is_file() else None
     times = {"hear": seconds(space.sounds, sounds)}
-    for what, steps in {"evolve": 0, "polish": 30}.items():
-        search = Embedding(space, index, population=FOUND, generations=GENERATIONS, steps=steps)
+    evolve = partial(Embedding, space, index, population=FOUND, generations=GENERATIONS)
+    for what, search in {"evolve": evolve(steps=0), "polish": evolve()}.items():
         times[what] = seconds(lambda sound, search=search: search.nearest(problem(synth, sound)), sounds)
     if index is not None:
         times["look up"] = seconds(lambda sound: index.nearest(sound, FOUND), sounds)
