@@ -52,9 +52,9 @@ SPACES_HEAD = """## The shipped joint spaces
 
 How often the patch of a sound is the nearest to it, among the two nearest, and so on, of {among:,} sounds of the test
 split, which no training, and no choice between trainings, has heard. Then milliseconds (medians of {timed} sounds),
-each with what comes before it, to hear a sound, to look its {found} nearest up in the index (where there is none, the start
-is the nearest of thousands of random patches), to go on with {evaluations:,} patches of a differential evolution, and
-to descend by gradients from the best; nothing is rendered. {processor}, {cores}
+each with what comes before it, to hear a sound, to look its {found} nearest up in the index (where there is none, the
+start is the nearest of thousands of random patches), to go on with {evaluations:,} patches of a differential evolution,
+and to descend by gradients from the best; nothing is rendered. {processor}, {cores}
 cores, torch {torch}, {date}; `{command}`."""
 SEEN = RESULTS / "voice-space-log.jsonl"
 BATCH = 256  # sounds of each of its steps
