@@ -279,9 +279,8 @@ def _chosen(parser: ArgumentParser, options: dict[str, Any], settings: Sequence[
     if wrong:
         raise UsageError(f"{_line(wrong[0])[:LONGEST]} is not a setting; write it like steps=1000.")
     # without defaults at first: those of a class are not options of another one that a setting puts in its place
-    chosen = parser.parse_object(options, defaults=not settings)
-    if settings:
-        chosen = parser.parse_args([f"--{setting}" for setting in settings], namespace=chosen)
+    chosen = parser.parse_object(options, defaults=False)
+    chosen = parser.parse_args([f"--{setting}" for setting in settings], namespace=chosen)
     if empty := [name for name, value in vars(chosen).items() if value is None]:
         raise UsageError(f"The recipe leaves {empty[0]} empty; give it a value, or leave it out for the default.")
     return chosen
