@@ -160,6 +160,7 @@ inline float peak(const float* audio, int64_t samples) {
 // Mean over all frames and groups of what `transported` sums; frames without sound have no magnitude at all.
 inline float log_mel_transport(const Mel& mel, const float* audio, int64_t samples, const Transport& transport,
                                float* scratch, float* out) {
+    FlushDenormals flush;  // here too, so that both see the same frames as silent
     const int64_t frames = mel.frames(samples);
     const Range active = sounding(mel, audio, samples);
     const float floor = transport.floor * peak(audio, samples);

@@ -1,5 +1,6 @@
 """Engines for the tests of the pool: well behaved, and not. Loaded in worker processes."""
 
+import ctypes
 import os
 import sys
 import time
@@ -18,7 +19,9 @@ class Sine:
 
 
 class Moody:
-    """Does what row[0] says: 1 crashes, 2 hangs, 3 raises, 4 is too short, 5 prints; otherwise a constant row[1]."""
+    """Does what row[0] says: 1 crashes, 2 hangs, 3 raises, 4 is too short, 5 prints, 6 hangs and lets no other thread
+    run, 7 forks and hangs, 8 forks and crashes; otherwise a constant row[1].
+    """
 
     def __call__(self, row):
         mood = int(row[0])
@@ -28,10 +31,36 @@ class Moody:
             time.sleep(1000)
         if mood == 3:
             raise ValueError("a knob fell off")
+        if mood == 6:
+            ctypes.PyDLL(None).sleep(1000)
+        if mood in (7, 8):
+            forked()
+            time.sleep(1000) if mood == 7 else os.abort()
         if mood == 5:
             print("noise", flush=True)
             os.write(1, b"more noise" * 100)
         return np.full(SAMPLES - (mood == 4), row[1], np.float32)
+
+
+def forked():
+    """Starts a process that stays, and notes its number in the file $FORKED."""
+    if not (child := os.fork()):
+        time.sleep(1000)
+        os._exit(0)
+    with open(os.environ["FORKED"], "a") as file:
+        print(child, file=file)
+
+
+def waiting():
+    """Takes forever to be made."""
+    time.sleep(1000)
+
+
+class Wordy:
+    """Raises in several lines."""
+
+    def __call__(self, row):
+        raise ValueError("one line\nand  another.")
 
 
 class Relapsing:

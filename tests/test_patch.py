@@ -12,7 +12,7 @@ from hypothesis import given, settings, strategies as st
 
 from unsynth.base import PatchError, UsageError
 from unsynth.params import Param, ParamSpec
-from unsynth.presets.patch import Patch, from_json, to_json
+from unsynth.presets.patch import Patch, from_json, read, to_json
 
 SPEC = ParamSpec(
     "toy",
@@ -64,7 +64,7 @@ def with_entries(change):
 @given(
     params=st.tuples(unit, unit, unit),
     noise=count,
-    gain_db=number,
+    gain_db=st.floats(-200, 200),
     distance=number,
     metrics=st.dictionaries(st.text(), number),
     seconds=st.floats(0, 1e9),
@@ -128,6 +128,7 @@ BAD = {
     "NaN": (edited(gain_db=math.nan), "NaN"),
     "overflow": (edited().replace("-3.5", "1e999"), "gain_db"),
     "huge": (edited(gain_db=10**400), "gain_db"),
+    "too loud": (edited(gain_db=201), "between -200 and 200"),
     "text for number": (edited(seconds="9.9"), "seconds"),
     "boolean for number": (edited(renders=True), "renders"),
     "float for integer": (edited(seed=0.5), "seed"),
@@ -170,6 +171,12 @@ def test_an_unknown_synth_may_be_a_usage_error():
 def test_a_patch_that_cannot_be_is_never_made(changes):
     with pytest.raises(PatchError):
         example(**changes)
+
+
+def test_an_editor_may_have_begun_the_file_with_a_byte_order_mark(tmp_path):
+    path = tmp_path / "patch.json"
+    path.write_text(to_json(example(), SPEC), "utf-8-sig")
+    assert read(path, spec_of) == example()
 
 
 def test_a_patch_of_another_spec_is_not_written():

@@ -218,6 +218,15 @@ def test_a_tail_that_spectra_do_not_hear_counts():
     assert second == pytest.approx(2 * 0.5, abs=0.1)
 
 
+def test_a_tail_of_subnormal_numbers_is_silence():
+    """As it is where kernels flush them to zero, so that a decay does not end in frames that nobody counts."""
+    sine = torch.sin(2 * torch.pi * 440 * torch.arange(44100) / 44100)[None]
+    ended = sine * (torch.arange(44100) < 20000)
+    fading = torch.where(ended == 0, 1e-40 * sine, ended)
+    distance = MatchDistance(sine, transport=3.0)
+    torch.testing.assert_close(distance(fading), distance(ended), rtol=0.01, atol=0.01)
+
+
 def test_silence_for_a_sound_is_charged():
     sine = torch.cos(2 * torch.pi * 440 * torch.arange(8820) / 44100)[None]
     for audio in (sine * (torch.arange(8820) < 4410), sine[:, :4000], sine[:, :1]):

@@ -217,6 +217,17 @@ def test_a_frozen_encoder_keeps_its_weights_and_batch_norm_statistics(tmp_path):
     assert all(module.training for module in model.modules())
 
 
+def test_predicted_coordinates_are_normalised_over_the_batch_from_the_first_step_on():
+    """No parameter of that normalisation learns, but it is not frozen for that."""
+    model = build(parse(options("Prediction"))[0])
+    train_mode(model)
+    for side, size in (("audio", model.encoder.dim), ("params", model.params.dim)):
+        z = model.criterion.projectors[side](5 + 3 * torch.randn(64, size))
+        torch.testing.assert_close(z.mean(0), torch.zeros(z.shape[1]), rtol=0, atol=1e-4)
+        torch.testing.assert_close(z.std(0, correction=0), torch.ones(z.shape[1]), rtol=0, atol=1e-2)
+        assert model.criterion.projectors[side][-1].mean.any()
+
+
 class Plain(Encoder):
     """Without normalisation, whose statistics one bad sound would spoil."""
 

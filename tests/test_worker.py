@@ -197,8 +197,8 @@ print(*pool.pids, flush=True)
 """
 
 
-def script(rest):
-    code = SCRIPT.format(rest=rest)
+def script(rest, code=SCRIPT):
+    code = code.format(rest=rest)
     path = os.pathsep.join([str(HERE), str(HERE.parent)])
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     running = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path}, **pipes)
@@ -241,3 +241,52 @@ def test_workers_whose_parent_was_killed_end_even_if_they_hang():
     running.kill()
     running.communicate(timeout=60)
     assert all_end(pids)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux kills a process with its parent")
+def test_workers_whose_parent_was_killed_end_even_if_they_let_no_thread_run():
+    running, pids = script("pool.submit(np.array([[6, 0]])), time.sleep(100)")
+    time.sleep(0.3)
+    running.kill()
+    running.communicate(timeout=60)
+    assert all_end(pids)
+
+
+WAITING = """
+import time
+import numpy as np
+from unsynth.synths.worker import Pool
+pool = Pool("engines:waiting", 500, 1)
+pool.submit(np.zeros((1, 2)))
+while not pool._workers[0].process:
+    time.sleep(0.01)
+print(pool._workers[0].process.pid, flush=True)
+time.sleep(100)
+"""
+
+
+def test_workers_whose_parent_was_killed_end_even_if_their_engine_is_never_made():
+    running, pids = script("", WAITING)
+    time.sleep(0.3)
+    running.kill()
+    running.communicate(timeout=60)
+    assert all_end(pids)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks here")
+@pytest.mark.parametrize("mood", [7, 8])
+def test_what_an_engine_has_started_is_killed_with_it(mood, tmp_path, monkeypatch):
+    """It holds the pipes, so that nobody would hear of the end of the worker."""
+    monkeypatch.setenv("FORKED", str(tmp_path / "pids"))
+    with pool("Moody", workers=1, timeout=1.0, attempts=2) as shared:
+        with pytest.raises(EngineError, match="crashed or hung 2 times"):
+            shared.render(np.array([[mood, 0]]))
+        assert shared.render(np.array([[0, 0.5]]))[0, 0] == 0.5
+    pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
+    assert len(pids) == 2
+    assert all_end(pids)
+
+
+def test_what_an_engine_raises_is_one_line():
+    with pool("Wordy", workers=1) as shared, pytest.raises(EngineError, match=r"ValueError: one line and another\.$"):
+        shared.render(np.zeros((1, 1)))

@@ -13,7 +13,8 @@ from multiprocessing import connection, resource_tracker
 from typing import Any
 
 from unsynth.crew.base import Crew, Function, Lost, answer, opened
-from unsynth.synths.worker import ONE_THREAD, cores
+from unsynth.synths.child import ONE_THREAD
+from unsynth.synths.worker import cores
 
 SPAWN = multiprocessing.get_context("spawn")  # a fork has the threads' locks, but not the threads
 GRACE = 5.0  # seconds that a process may take to end

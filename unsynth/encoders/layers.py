@@ -22,17 +22,21 @@ class BatchNorm(nn.Module):
     Args:
         channels: size of axis 1.
         momentum: weight of a new batch in the running statistics that ``eval()`` uses.
+        affine: whether scale and shift are learned; 1 and 0 where not.
 
     Shape: ``(batch, channel, *)`` in and out.
     """
 
+    weight: Tensor
+    bias: Tensor
     mean: Tensor
     variance: Tensor
 
-    def __init__(self, channels: int, momentum: float = 0.1, epsilon: float = 1e-5) -> None:
+    def __init__(self, channels: int, momentum: float = 0.1, epsilon: float = 1e-5, affine: bool = True) -> None:
         super().__init__()
         self.momentum, self.epsilon = momentum, epsilon
-        self.weight, self.bias = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
+        for name, values in (("weight", torch.ones(channels)), ("bias", torch.zeros(channels))):
+            self.register_parameter(name, nn.Parameter(values)) if affine else self.register_buffer(name, values)
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("variance", torch.ones(channels))
 

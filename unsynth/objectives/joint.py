@@ -143,7 +143,7 @@ class _Predictor(nn.Sequential):
 
 def _normal(into: int, widths: Sequence[int]) -> nn.Sequential:
     """A projector whose coordinates have mean 0 and variance 1 over the batch, and stay so."""
-    return nn.Sequential(projector(into, widths), BatchNorm(widths[-1]).requires_grad_(False))
+    return nn.Sequential(projector(into, widths), BatchNorm(widths[-1], affine=False))
 
 
 @final

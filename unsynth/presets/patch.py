@@ -24,6 +24,7 @@ UNHEARD = -1.0  # the distance of what was not rendered
 LARGEST = 1 << 22  # bytes of a file
 KINDS = {str: "a text", int: "a whole number", float: "a finite number", list: "a list", dict: "an object"}
 INT64 = range(-(2**63), 2**63)
+LOUDEST = 200.0  # dB; beyond, a float32 sound may overflow
 
 Json = dict[str, Any]
 
@@ -46,7 +47,8 @@ class Patch:
         version: version of unsynth that found the patch.
 
     Raises:
-        PatchError: a number is not finite, a parameter lies outside [0, 1], a count is negative or beyond 64 bits.
+        PatchError: a number is not finite, a parameter lies outside [0, 1], a count is negative or beyond 64 bits, or
+            the gain is beyond 200 dB.
     """
 
     synth: str
@@ -65,6 +67,8 @@ class Patch:
         for name in ("gain_db", "distance", "seconds"):
             if not math.isfinite(getattr(self, name)):
                 _refuse(f"{name} must be a finite number")
+        if abs(self.gain_db) > LOUDEST:
+            _refuse(f"gain_db must lie between -{LOUDEST:.0f} and {LOUDEST:.0f}")
         for name in ("noise", "renders", "seed"):
             if getattr(self, name) not in INT64:
                 _refuse(f"{name} must fit in 64 bits")
@@ -145,7 +149,7 @@ def _text(data: bytes) -> str:
     if len(data) > LARGEST:
         raise PatchError(f"the file has more than {LARGEST:,} bytes: it is no patch.json.")
     try:
-        return data.decode()
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise PatchError("the file is not text: it is no patch.json.") from error
 

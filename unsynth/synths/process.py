@@ -10,6 +10,7 @@ The first answer is an empty one that says that the engine is there. Nothing her
 
 from __future__ import annotations
 
+import ctypes
 import os
 import queue
 import signal
@@ -28,6 +29,7 @@ Row = npt.NDArray[np.float32]
 HEAD = struct.Struct("<I")
 REPLY = struct.Struct("<II")
 AUDIO, SENTENCE = 0, 1
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def exactly(pipe: Any, buffer: Any) -> Any:
@@ -46,15 +48,15 @@ def _work(engine: str) -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what an engine prints is no audio
     rows: queue.SimpleQueue[Row] = queue.SimpleQueue()
+    threading.Thread(
+        target=_listen, args=(os.fdopen(os.dup(sys.stdin.fileno()), "rb", buffering=0), rows), daemon=True
+    ).start()
     try:
         module, name, *argument = engine.split(":", 2)
         play = getattr(import_module(module), name)(*argument)
     except Exception as error:
         return _answer(answers, SENTENCE, _sentence(error))
     _answer(answers, AUDIO, b"")
-    threading.Thread(
-        target=_listen, args=(os.fdopen(os.dup(sys.stdin.fileno()), "rb", buffering=0), rows), daemon=True
-    ).start()
     while True:
         row = rows.get()
         try:
@@ -65,7 +67,7 @@ def _work(engine: str) -> None:
 
 
 def _listen(pipe: Any, rows: queue.SimpleQueue[Row]) -> None:
-    """Reads while the engine plays, so that a worker whose parent is gone ends even if its engine hangs."""
+    """Reads while the engine is made and plays, so that a worker whose parent is gone ends even if its engine hangs."""
     with suppress(EOFError):
         while True:
             (size,) = HEAD.unpack(exactly(pipe, bytearray(HEAD.size)))
@@ -80,9 +82,16 @@ def _answer(pipe: Any, status: int, data: bytes) -> None:
 
 
 def _sentence(error: Exception) -> bytes:
-    return f"{type(error).__name__}: {error}".rstrip(".").encode(errors="replace")
+    return " ".join(f"{type(error).__name__}: {error}".split()).rstrip(".").encode(errors="replace")
+
+
+def _end_with_parent() -> None:
+    """Have Linux kill this process when the thread that started it ends, even in a call that lets no other run."""
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _end_with_parent()
     _work(sys.argv[1])

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import queue
 import subprocess
-import sys
 import threading
 import time
 import weakref
@@ -17,12 +16,13 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 from unsynth.errors import EngineError
+from unsynth.synths import child
 from unsynth.synths.process import AUDIO, HEAD, REPLY, exactly
 
 Row = Rows = Sound = Sounds = npt.NDArray[np.float32]  # (param,); (batch, param); (time,); (batch, time)
@@ -31,12 +31,11 @@ Engine = Callable[[Row], Sound]
 Judge = Callable[[list[str]], None]
 """Is told why each row of some could not be played (of those that were, nothing); raises where it is too much."""
 
-PIPE_BYTES = 1 << 20  # what an unprivileged process may ask Linux for: a whole sound, so that nobody waits for a reader
-ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
 TIMEOUT, START_TIMEOUT = 20.0, 60.0  # seconds for a row, and for an engine to be made
 POLL = 0.1  # seconds between looks at the clock
 CLOSED = "The pool was closed before this was done; make a new one."
 GRACE = 5.0  # seconds that a thread may take to end
+STATUS = 0.2  # seconds that a process which closed its pipe may take to end
 
 
 class RowError(EngineError):
@@ -87,7 +86,7 @@ class _Worker:
             try:
                 return attempt()
             except (OSError, EOFError):
-                status = self.end()
+                status = self.end(STATUS)
             except EngineError:
                 self.end()
                 raise
@@ -106,17 +105,7 @@ class _Worker:
 
     def _start(self) -> None:
         self.deadline = time.monotonic() + self.start_timeout
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "unsynth.synths.process", self.engine],
-            bufsize=0,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, **ONE_THREAD, "PYTHONPATH": os.pathsep.join(p or os.getcwd() for p in sys.path)},
-            start_new_session=True,  # Ctrl-C is for the parent alone
-            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
-        )
-        _widen(self.process.stdout)
+        self.process = child.start(self.engine)
         if self.closing.is_set():
             self.kill()
         self._receive(self.process.stdout, np.empty(0, np.float32))  # pyright: ignore[reportArgumentType]
@@ -133,15 +122,17 @@ class _Worker:
         raise error(f"The engine {self.engine} failed: {told.decode(errors='replace')}.")
 
     def kill(self) -> None:
-        if process := self.process:
-            process.kill()
+        if (process := self.process) and process.returncode is None:
+            child.kill(process)
 
-    def end(self) -> int | None:
-        """Kill the process, collect its exit status and close its pipes."""
+    def end(self, patience: float = 0.0) -> int | None:
+        """Kill the process unless it ends by itself, collect its exit status and close its pipes."""
         process, self.process, self.ready = self.process, None, False
         if process is None:
             return None
-        process.kill()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(patience)
+        child.kill(process)
         status = process.wait()
         for pipe in (process.stdin, process.stdout):
             with suppress(OSError):
@@ -290,10 +281,3 @@ def _close(
     for part in parts:
         if part is not threading.current_thread():
             part.join(GRACE)
-
-
-def _widen(pipe: Any) -> None:
-    with suppress(ImportError, AttributeError, OSError):  # only Linux can; elsewhere the reader is waited for
-        import fcntl
-
-        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
