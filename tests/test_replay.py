@@ -46,6 +46,14 @@ def test_it_keeps_the_last_batches_without_audio_and_their_rows_together():
     assert all(b.audio.untyped_storage().nbytes() == 0 for b in replay.kept)  # a view would keep all samples in memory
 
 
+def test_what_is_restored_is_where_the_training_is():
+    """The next batch comes from there, and no draw may mix two devices."""
+    replay, other = Replay(3), Replay(3)
+    replay.add(batch(0))
+    other.restore(replay.tensors(), 4, "meta")
+    assert {b.ids.device.type for b in other.kept} == {b.heard.device.type for b in other.kept} == {"meta"}
+
+
 def test_a_draw_is_what_indexing_all_that_is_kept_gives():
     replay = Replay(3)
     for first in (0, 10, 20):

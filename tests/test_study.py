@@ -136,6 +136,8 @@ def test_rows_are_measured_once_and_the_encoder_comes_from_the_training_before(c
     assert before["recipe"]["steps"] == after["recipe"]["steps"] == 2
 
     monkeypatch.setattr(study, "train", lambda *_: pytest.fail("trained again"))
+    twice = ["0,0" if word == "0" else word for word in command]
+    assert run(capsys, *twice, "--out", out, "--runs", runs)[:2] == (0, printed)
     assert run(capsys, *command, "--out", out, "--runs", runs)[:2] == (0, printed)
     assert study.read(out) == [row]
 
@@ -201,11 +203,18 @@ def test_what_one_row_did_not_measure_is_a_dash():
 
 def test_mistakes_are_one_sentence(capsys, recipes):
     (recipes / "bad.yaml").write_text("variants: [1]\n")
+    (recipes / "list.yaml").write_text("base: tiny-vicreg.yaml\nvariants: {a: [1, 2]}\n")
+    (recipes / "out.yaml").write_text('base: tiny-vicreg.yaml\nvariants: {"../../evil": {steps: 3}}\n')
+    (recipes / "b").mkdir()
+    (recipes / "b" / "tiny-vicreg.yaml").write_text((recipes / "tiny-vicreg.yaml").read_text())
     said = [
         ((RECIPES / "study.yaml",), "--minutes or --sounds"),
         ((RECIPES / "study.yaml", "--sounds", "1", "--only", "vicrag"), "vicrag"),
         ((RECIPES / "study.yaml", "--sounds", "1", "--seeds", "a"), "seeds"),
         ((recipes / "bad.yaml", "--sounds", "1"), "not a study"),
+        ((recipes / "list.yaml", "--sounds", "1"), "not a study"),
+        ((recipes / "out.yaml", "--sounds", "1"), "../../evil"),
+        ((recipes / "tiny-vicreg.yaml", recipes / "b" / "tiny-vicreg.yaml", "--sounds", "1"), "Two recipes"),
     ]
     for words, text in said:
         code, out, err = run(capsys, "study", *words, "--out", recipes / "x.jsonl", "--runs", recipes / "runs")

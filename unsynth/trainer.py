@@ -180,7 +180,7 @@ class Trainer:
                     state.setdefault(int(index), {})[slot] = x
                 optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
             if self.replay:
-                self.replay.restore(_under("replay/", tensors), self.recipe.batch)
+                self.replay.restore(_under("replay/", tensors), self.recipe.batch, self.fabric.device)
             self.step, self.seconds, self.skipped = facts["step"], facts["seconds"], facts["skipped"]
         except (RuntimeError, ValueError, KeyError) as error:
             raise PatchError("The state of the training is of another recipe; name another --out folder.") from error

@@ -48,10 +48,10 @@ class Replay:
         names = [field.name for field in fields(Batch)]
         return {name: torch.cat([getattr(batch, name) for batch in self.kept]) for name in names} if self.kept else {}
 
-    def restore(self, tensors: dict[str, Tensor], rows: int) -> None:
-        """Keep what ``tensors`` gave, in batches of ``rows``; PatchError where it is not whole."""
+    def restore(self, tensors: dict[str, Tensor], rows: int, device: torch.device | str = "cpu") -> None:
+        """Keep on ``device`` what ``tensors`` gave, in batches of ``rows``; PatchError where it is not whole."""
         try:
-            parts = {field.name: tensors[field.name].split(rows) for field in fields(Batch)} if tensors else {}
+            whole = {field.name: tensors[field.name].to(device) for field in fields(Batch)} if tensors else {}
         except KeyError as error:
             raise PatchError("The state of the training is not whole; name another --out folder.") from error
-        self.kept = [Batch(*row) for row in zip(*parts.values(), strict=True)]
+        self.kept = [Batch(*row) for row in zip(*(x.split(rows) for x in whole.values()), strict=True)]

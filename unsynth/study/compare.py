@@ -9,9 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 import shlex
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -30,6 +32,7 @@ from unsynth.train import LOG, MODEL, STATE, Progress, fit
 
 JOINT = f"{Joint.__module__}.{Joint.__qualname__}"
 BEFORE = "before"  # folder of the training that comes before the joint one
+NAME = re.compile(r"\w[^/\\:\x00-\x1f]*")  # of a recipe, which names a folder
 Tell = Callable[[str, float, str], None]
 
 
@@ -91,9 +94,14 @@ def variants(paths: Sequence[Path], only: Sequence[str] = (), settings: Sequence
     All have the ``settings`` too.
 
     Raises:
-        UsageError: a file is neither, or a name is of none.
+        UsageError: a file is neither, a name is of none or of two, or no name of a folder.
     """
-    found = {variant.name: variant for path in paths for variant in _variants(path)}
+    each = [variant for path in paths for variant in _variants(path)]
+    found = {variant.name: variant for variant in each}
+    if twice := [name for name, count in Counter(variant.name for variant in each).items() if count > 1]:
+        raise UsageError(f"Two recipes are called {twice[0]!r}; rename one of the files.")
+    if strange := [name for name in found if not isinstance(name, str) or not NAME.fullmatch(name)]:
+        raise UsageError(f"A recipe cannot be called {strange[0]!r}, as no folder can; use letters and digits.")
     unknown = [name for name in only if name not in found]
     if unknown:
         raise UsageError(f"There is no recipe {unknown[0]!r} in the study; choose from: {', '.join(found)}.")
@@ -105,7 +113,11 @@ def _variants(path: Path) -> list[Variant]:
     if "variants" not in options:
         return [Variant(path.stem, options)]
     base, changes = options.get("base"), options["variants"]
-    if not isinstance(base, str) or not isinstance(changes, dict):
+    if (
+        not isinstance(base, str)
+        or not isinstance(changes, dict)
+        or any(own and not isinstance(own, dict) for own in changes.values())
+    ):
         raise UsageError(f"{path} is not a study; give it a `base` and `variants` as recipes/study.yaml has them.")
     shared = load(path.parent / base)
     return [
@@ -146,7 +158,7 @@ def run(
     rows = read(out)
     done = {(row.recipe, row.seed, row.digest, json.dumps(row.plan)) for row in rows}
     asked, digests = json.dumps(asdict(plan)), [variant.digest(plan) for variant in recipes]
-    for seed in seeds:
+    for seed in dict.fromkeys(seeds):
         for variant, digest in zip(recipes, digests, strict=True):
             if (variant.name, seed, digest, asked) not in done:
                 folder = runs / f"{variant.name}-{digest}" / f"seed-{seed}"
