@@ -32,6 +32,9 @@ def alone(tmp_path_factory):
     return out, {criterion: training.one_step(criterion) for criterion in training.CRITERIA}
 
 
+UNMOVED = {f"buffer/criterion.projectors.{side}.1.bias" for side in ("audio", "params")}  # of a norm without a shift
+
+
 @pytest.fixture(scope="module", params=["cpu", "cuda"])
 def together(request, tmp_path_factory):
     if request.param == "cuda" and torch.cuda.device_count() < 2:
@@ -48,7 +51,7 @@ def test_loss_gradients_and_running_statistics_are_those_of_the_double_batch(alo
     assert any(name.startswith("buffer/") for name in expected)
     for name, x in expected.items():
         torch.testing.assert_close(found[name], x, rtol=1e-5, atol=1e-5, msg=lambda m, name=name: f"{name}: {m}")
-        assert x.abs().sum() > 0, name
+        assert x.abs().sum() > 0 or name in UNMOVED, name
 
 
 def test_a_whole_training_is_the_one_of_a_single_process(alone, together):
