@@ -87,6 +87,43 @@ class Slow(Toy):
         return super().render(params)
 
 
+class Greedy(Toy):
+    """Plays its patches, and changes them."""
+
+    def render(self, params, noise=None):
+        sound = super().render(params)
+        params.zero_()
+        return sound
+
+
+class Renamed(Toy):
+    spec = ParamSpec("other", list(Toy.spec.params))
+
+
+class Unreadable(Toy):
+    spec = ParamSpec("toy", [Param("frequency", 200, 2000, "Hz"), Param("level"), Param("a\nb")])
+
+
+class Low(Toy):
+    rate = 22050
+
+
+class Asymmetric(Toy):
+    """Says that its first two knobs may be swapped."""
+
+    spec = ParamSpec("toy", list(Toy.spec.params), (((0,), (1,)),))
+
+
+class Double(Toy):
+    def render(self, params, noise=None):
+        return super().render(params).double()
+
+
+class Numpy(Toy):
+    def render(self, params, noise=None):
+        return super().render(params).detach().numpy()
+
+
 def failed(synth, **options):
     return {line.name for line in check(synth, **options) if not line.passed}
 
@@ -106,6 +143,11 @@ def test_good_synths_pass():
         (Silent, {"silence"}),
         (Broken, {"finite"}),
         (Short, {"shape"}),
+        (Double, {"shape"}),
+        (Renamed, {"names"}),
+        (Unreadable, {"names"}),
+        (Low, {"rate"}),
+        (Asymmetric, {"symmetry"}),
         (Detached, {"gradient"}),
         (Stepless, {"steps"}),
     ],
@@ -114,13 +156,22 @@ def test_bad_synths_fail_at_their_line(synth, lines):
     assert failed(synth()) == lines
 
 
+def test_what_is_given_must_stay_as_it_is():
+    assert "arguments" in failed(Greedy())
+
+
+def test_what_is_no_tensor_is_said():
+    lines = {line.name: str(line) for line in check(Numpy())}
+    assert "returns ndarray where it should return a torch tensor" in lines["shape"]
+
+
 def test_slow_synths_fail_at_speed():
     assert failed(Slow(), count=2) == {"speed"}
 
 
 def test_what_a_synth_raises_is_told():
     lines = list(check(Crashes()))
-    assert {line.name for line in lines if line.passed} == {"spec"}
+    assert {line.name for line in lines if line.passed} == {"spec", "names", "rate"}
     assert all("no such oscillator" in str(line) for line in lines if not line.passed)
 
 

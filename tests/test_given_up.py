@@ -12,6 +12,7 @@ from toy import Toy
 
 from unsynth import batch
 from unsynth.base import Budget, EngineError, NotFoundError, Synth
+from unsynth.contract import Losses, far_where_lost, forgiven, lost
 from unsynth.match import match
 from unsynth.params import Param, ParamSpec
 from unsynth.sounds.ids import is_train, params_of, train_ids
@@ -64,17 +65,17 @@ def found(synth, method="genetic", renders=RENDERS):
 
 
 def test_a_patch_that_crashes_is_an_error_unless_it_is_forgiven():
-    params, losses = torch.tensor([[0.5, 0.1], [0.5, 0.9], [0.2, 0.3]]), engines.Losses()
+    params, losses = torch.tensor([[0.5, 0.1], [0.5, 0.9], [0.2, 0.3]]), Losses()
     with pytest.raises(EngineError, match="crashed or hung 1 times on the same patch"):
         Fragile().render(params)
-    with engines.forgiven(losses):
+    with forgiven(losses):
         sounds = Fragile().render(params)
         assert len(Fragile().render(params[:0])) == 0
-    assert engines.lost(sounds).tolist() == [False, True, False]
+    assert lost(sounds).tolist() == [False, True, False]
     assert sounds[1].isnan().all()
     assert torch.equal(sounds[[0, 2]], Fragile().render(params[[0, 2]]))
     assert (losses.asked, losses.lost) == (3, 1)
-    distance = engines.far_where_lost(lambda audio: audio.square().sum(1))
+    distance = far_where_lost(lambda audio: audio.square().sum(1))
     assert distance(sounds).isfinite().tolist() == [True, False, True]
     with pytest.raises(EngineError):
         Fragile().render(params[1:2])
@@ -97,10 +98,10 @@ def test_an_engine_that_plays_nothing_is_an_error():
 
 @pytest.mark.parametrize(("errors", "told"), [("xxxx....", ""), ("xxxxx...", "5 of 8"), ("....xxxxxx", "5 of 9")])
 def test_more_than_half_of_eight_is_too_much(errors, told):
-    losses, texts = engines.Losses(), [error.strip(".") for error in errors]
+    losses, texts = Losses(), [error.strip(".") for error in errors]
     with pytest.raises(EngineError, match=f"x .{told} patches failed") if told else nullcontext():
         losses.judge(texts)
-    losses = engines.Losses()
+    losses = Losses()
     losses.judge(texts[:7])  # too few to judge
     assert (losses.asked, losses.lost) == (7, texts[:7].count("x"))
 
@@ -168,7 +169,7 @@ def test_training_has_other_sounds_in_place_of_those_that_crash():
         assert (found.audio.abs().amax(1) > 0.4).all()
         assert (is_train(found.ids) == trained).all()
     assert torch.equal(one.ids[~crashes], planned[~crashes])
-    assert (one.ids[crashes] > 10**8).all()
+    assert (one.ids[crashes] > 7 * 10**7).all()
     assert torch.equal(one.ids, again.ids)
     with pytest.raises(EngineError, match="patches failed"):
         Live(Hopeless()).take("train", 0, 4)
@@ -180,6 +181,6 @@ def test_shards_of_an_engine_that_plays_nothing_are_an_error(tmp_path):
 
 
 def test_an_engine_that_fails_just_below_half_may_run_out_of_spare_patches(tmp_path, monkeypatch):
-    monkeypatch.setattr(engines.Losses, "judge", lambda self, errors: None)
+    monkeypatch.setattr(Losses, "judge", lambda self, errors: None)
     with pytest.raises(EngineError, match=r"The shard train-00000 cannot be rendered: most patches crash"):
         build(tmp_path, Live(Hopeless()), 4)

@@ -1,13 +1,15 @@
 """Sound ids: pure functions, one split for everything."""
 
+import pytest
 import torch
 from hypothesis import given, strategies as st
 
 from unsynth import native
+from unsynth.base import UsageError
 from unsynth.sounds import ids
 from unsynth.synths.voice import SPEC
 
-numbers = st.integers(0, 2**31)
+numbers = st.integers(0, 4 * 10**8)
 
 
 @given(numbers, st.integers(1, 3000))
@@ -23,6 +25,26 @@ def test_counting_ids_skips_none(start):
     after = ids.train_ids(start, 1025)
     between = torch.arange(int(after[0]), int(after[-1]) + 1)
     assert torch.equal(between[ids.is_train(between)], after)
+
+
+@given(st.integers(0, 10**7), st.integers(0, 10**7), st.integers(1, 3000))
+def test_validation_and_test_have_no_id_in_common(first, second, count):
+    quoted, chosen = ids.quoted_ids(first, count), ids.validation_ids(second, count)
+    assert not ids.is_train(torch.cat([quoted, chosen])).any()
+    assert torch.cat([quoted, chosen]).unique().numel() == 2 * count
+
+
+@pytest.mark.parametrize(("of", "side"), [(ids.quoted_ids, 0), (ids.validation_ids, 1)])
+def test_the_first_100_000_of_each_are_in_a_row(of, side):
+    first = ids.held_out_ids(side * ids.VALIDATION, ids.VALIDATION)
+    assert torch.equal(of(0, ids.VALIDATION), first)
+    assert of(ids.VALIDATION, 1) > ids.held_out_ids(2 * ids.VALIDATION - 1, 1)
+
+
+@pytest.mark.parametrize("of", [ids.train_ids, ids.held_out_ids, ids.quoted_ids, ids.validation_ids])
+def test_there_are_no_ids_that_are_another_ones_patch(of):
+    with pytest.raises(UsageError, match="4,294,967,296"):
+        of(4 * 10**9, 3)
 
 
 def test_params_depend_on_the_id_alone():

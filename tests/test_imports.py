@@ -6,7 +6,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent / "unsynth"
 ROWS = (
     "errors native folders",
-    "params",
+    "params contract",
     "base audio distributed",
     "synths frontends distances pitch",
     "crew",

@@ -16,8 +16,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from unsynth.contract import Kept
 from unsynth.errors import (
-    BatchError as BatchError,
     EngineError as EngineError,
     NotFoundError as NotFoundError,
     OutputError as OutputError,
@@ -40,7 +40,7 @@ MANY = 1 << 30  # renders, where there is no limit
 FEW = 4  # renders while their price is not known, or when the budget has no room for more
 
 
-class Synth(ABC):
+class Synth(Kept):
     """A function from parameters to audio. Stateless: same params and noise rows in, same audio out."""
 
     name: str

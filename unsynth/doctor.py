@@ -20,7 +20,7 @@ from unsynth.presets.dexed import banks, readable
 from unsynth.search.embedding import feature_of
 from unsynth.search.index import best_index, name_of
 from unsynth.space import best_space
-from unsynth.synths import SYNTHS, surge_engine, synth as synth_of
+from unsynth.synths import SYNTHS, surge_engine, synth as synth_of, usable
 from unsynth.synths.voice import Voice, available
 
 RENEW = "pip install --force-reinstall --no-deps ."  # in a clone
@@ -54,7 +54,8 @@ def examine() -> Json:
     backends, formats = available(), sorted(soundfile.available_formats())
     weights = {"index": _index(), "space": installed("voice-space")}
     files = {what: str(path) if path.is_file() else None for what, path in weights.items()}
-    played = {name for name in SYNTHS if not synth_of(name).lacks()}
+    made, failed = usable()
+    played = {name for name, synth in made.items() if not synth.lacks()}
     extras = {
         extra: _version(package) if extra in played or extra not in SYNTHS else None
         for extra, (package, _) in EXTRAS.items()
@@ -82,6 +83,7 @@ def examine() -> Json:
             *(_optional(extra, why) for extra, (_, why) in EXTRAS.items() if not extras[extra]),
             *(_lack("dx7_banks", why.rstrip("."), "move it elsewhere", False) for why in readable(banks())[1]),
             *_surge_lacks(),
+            *(_lack(name, *str(error).rstrip(".").rsplit("; ", 1), False) for name, error in failed.items()),
         ],
     }
 

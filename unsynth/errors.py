@@ -5,6 +5,11 @@ from __future__ import annotations
 from typing import ClassVar
 
 
+def one_line(error: BaseException) -> str:
+    """Any exception in one line, without a full stop."""
+    return " ".join(f"{type(error).__name__}: {error}".split()).rstrip(".: ")
+
+
 class UnsynthError(Exception):
     """A mistake the user can mend. The message is one sentence: what is wrong, and what to do."""
 
@@ -59,7 +64,7 @@ class EngineError(UnsynthError):
     exit_code = 9
 
 
-class ContractError(UnsynthError):
+class ContractError(EngineError):
     """A synth that does not do what every synth must (`unsynth synths check`)."""
 
     exit_code = 10

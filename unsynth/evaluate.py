@@ -20,6 +20,7 @@ import torch
 
 from unsynth import __version__, audio, checkpoint, crew, distances, folders
 from unsynth.base import Audio, Budget, EngineError, Params, Problem, Search, Solution, Synth, UsageError
+from unsynth.contract import Losses, far_where_lost, forgiven
 from unsynth.native import torch_on_one_thread
 from unsynth.params import ParamSpec
 from unsynth.scores import Row, load
@@ -28,7 +29,6 @@ from unsynth.search.baselines import Mean, Restarts
 from unsynth.search.gradient import Gradient
 from unsynth.search.methods import METHODS, Setting, made, require
 from unsynth.search.objective import MatchDistance
-from unsynth.synths.engines import Losses, far_where_lost, forgiven
 from unsynth.targets import Presets, Target
 
 SAME = (  # of all rows of a file of results

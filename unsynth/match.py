@@ -19,6 +19,7 @@ from torch import Tensor
 from unsynth import __version__, audio, folders
 from unsynth.base import Budget, EngineError, Params, Problem, Search, Solution, Synth, UsageError
 from unsynth.candidates import Candidate, of, stems, tell_apart, unheard
+from unsynth.contract import Losses, far_where_lost, forgiven
 from unsynth.native import torch_on_one_thread
 from unsynth.params import ParamSpec
 from unsynth.presets import export_of, patch
@@ -28,7 +29,6 @@ from unsynth.search.methods import guesses, method as method_of
 from unsynth.search.objective import MatchDistance
 from unsynth.sounds import ids
 from unsynth.synths import synth as synth_of
-from unsynth.synths.engines import Losses, far_where_lost, forgiven
 
 APART_SECONDS = 0.1  # spent on what sets the candidates apart, at the search's own pace of rendering
 APART_SHARE = 0.01  # of the renders, where they are the only budget: as many whatever the pace
@@ -194,12 +194,12 @@ def render(sound: patch.Patch | int, synth: str = "voice") -> Float[Tensor, " ti
     Shape: ``(time,)``, at the rate of the synth.
 
     Raises:
-        UsageError: no such synth, or an id that is negative or beyond 64 bits.
+        UsageError: no such synth, or an id that is negative or beyond 32 bits.
         PatchError: the patch is for another version of its synth.
     """
     if isinstance(sound, int):
-        if not 0 <= sound < 2**63:
-            raise UsageError(f"There is no sound with id {sound}; ids go from 0 to 2^63 - 1.")
+        if not 0 <= sound < ids.END:
+            raise UsageError(f"There is no sound with id {sound}; ids go from 0 to {ids.END - 1:,}.")
         row = torch.tensor([sound])
         instrument = synth_of(synth)
         return instrument.render(ids.params_of(row, instrument.spec), row)[0]

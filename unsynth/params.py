@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -35,8 +36,12 @@ class Param:
     choices: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.high > self.low:
-            raise ValueError(f"{self.name}: high must be above low")
+        if self.kind not in get_args(Kind):
+            raise ValueError(f"{self.name}: the kind {self.kind!r} is none of {', '.join(get_args(Kind))}")
+        if not -math.inf < self.low < self.high < math.inf:
+            raise ValueError(f"{self.name}: high must be above low, and both finite")
+        if not 0 < self.curve < math.inf:
+            raise ValueError(f"{self.name}: the curve must be above 0, and finite")
         if self.kind == "categorical" and len(self.choices) != round(self.high - self.low) + 1:
             raise ValueError(f"{self.name}: one choice for each value from low to high")
 
@@ -73,8 +78,11 @@ class ParamSpec:
         self._columns: dict[str, Tensor] = {}
         if len(set(self.names)) != len(params):
             raise ValueError(f"{synth}: parameter names must be unique")
-        if any(len(a) != len(b) for a, b in symmetries):
-            raise ValueError(f"{synth}: the two sides of a symmetry must be equally long")
+        for first, second in symmetries:
+            if len(first) != len(second):
+                raise ValueError(f"{synth}: the two sides of a symmetry must be equally long")
+            if len({*first, *second} & {*range(len(params))}) != 2 * len(first):
+                raise ValueError(f"{synth}: the two sides of a symmetry must be different columns of the parameters")
 
     def __len__(self) -> int:
         return len(self.params)

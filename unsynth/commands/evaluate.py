@@ -129,12 +129,14 @@ def _compare(
     instrument, sounds = synth_of(synth), source["sounds"]
     if sounds and source["presets"]:
         raise UsageError("Sounds and presets are two kinds of targets; give either --sounds or --presets.")
-    held = "validation" if source["start"] >= VALIDATION else "test"
+    held, end = ("validation", 2 * VALIDATION) if source["start"] >= VALIDATION else ("test", VALIDATION)
     presets = targets.Presets(instrument, Path(source["presets"]), source["split"]) if source["presets"] else None
     if presets:
         found = presets.targets(count)
     elif sounds:
         found = targets.recordings(instrument, Path(sounds), count, _skipped)
+    elif source["start"] + count > end:
+        raise UsageError(f"Held-out sounds for {held} end at {end:,}; give a lower --start or fewer --targets.")
     else:
         found = targets.held_out(instrument, count, source["start"])
     split = presets.split if presets else "" if sounds else held

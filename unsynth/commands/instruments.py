@@ -34,10 +34,13 @@ EXAMPLES = {"check": "voice", "profile": "Synth.vst3"}
 
 
 def _list() -> None:
-    from unsynth.synths import SYNTHS, synth
+    from unsynth.synths import usable
 
-    for known in map(synth, SYNTHS):
-        print(f"{known.name:12}{len(known.spec)} parameters, {known.seconds:g} s at {known.rate} Hz")
+    made, failed = usable()
+    for name, known in made.items():
+        print(f"{name:12}{len(known.spec)} parameters, {known.seconds:g} s at {known.rate} Hz")
+    if failed:
+        raise ContractError(" ".join(map(str, failed.values())))
 
 
 def _parameters(name: str) -> None:

@@ -9,15 +9,15 @@ from typing import Any, final
 import torch
 
 from unsynth.base import Batch, Params, SoundIds, Synth, UsageError
+from unsynth.contract import Losses, forgiven, lost
 from unsynth.presets import INVENTED, NOTES, Prior
 from unsynth.sounds import banks
 from unsynth.sounds.ids import params_of
 from unsynth.sounds.source import SPLITS, Source, Split, ids_of
-from unsynth.synths.engines import Losses, forgiven, lost
 
 TOGETHER = 64  # neighbouring ids whose patches are drawn at once; a block of ids that share a split has a multiple
 SPREAD = 0x9E3779B1  # odd, so that seeds differ in all bits
-SPARE = 10**8  # sounds of its split further on is one that takes the place of one that crashes the engine
+SPARE = 7 * 10**7  # sounds of its split further on is one that takes the place of one that crashes the engine
 TURNS = 3  # such places that are tried; the ids of all stay below 2^32
 BITS = 0xFFFFFFFF  # of what torch's CPU generator makes of a seed
 
@@ -83,7 +83,7 @@ class Live(Source):
         losses = Losses()
         batch = self._played(split, ids_of(split, start, count).to(device), losses)
         for turn in range(1, TURNS + 1):
-            gone = lost(batch.audio) & self.aside
+            gone = lost(batch.audio)
             if not gone.any():
                 return batch
             others = ids_of(split, start + turn * SPARE, count).to(device)[gone]

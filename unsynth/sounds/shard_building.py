@@ -14,12 +14,12 @@ import torch
 
 from unsynth import audio, crew, folders
 from unsynth.base import Batch, EngineError, Params, PatchError, SoundIds, Synth, UsageError
+from unsynth.contract import Losses, forgiven, lost
 from unsynth.native import torch_on_one_thread
 from unsynth.sounds import shards, tars
 from unsynth.sounds.live import Live
 from unsynth.sounds.source import SPLITS, Split, ids_of
 from unsynth.sounds.stream import ahead
-from unsynth.synths.engines import Losses, forgiven, lost
 
 LARGEST = 256  # sounds of a shard
 TOGETHER = 32  # sounds that are rendered at once

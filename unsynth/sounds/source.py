@@ -12,7 +12,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from unsynth.base import Batch, NotFoundError, SoundIds, Synth
-from unsynth.sounds.ids import VALIDATION, held_out_ids, train_ids
+from unsynth.sounds.ids import quoted_ids, train_ids, validation_ids
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -44,9 +44,7 @@ class Source(ABC):
 
 def ids_of(split: Split, start: int, count: int) -> SoundIds:
     """The ids of sounds of a split that has no end: no id is in two splits."""
-    if split == "train":
-        return train_ids(start, count)
-    return held_out_ids(start + (VALIDATION if split == "validation" else 0), count)
+    return {"train": train_ids, "validation": validation_ids, "test": quoted_ids}[split](start, count)
 
 
 def rounds(start: int, count: int, size: int) -> Int64[Tensor, " batch"]:

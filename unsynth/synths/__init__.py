@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from unsynth.errors import UsageError
+from unsynth.errors import ContractError, UnsynthError, UsageError, one_line
 
 if TYPE_CHECKING:  # worker processes import this package, and do without torch
     from unsynth.base import Synth
@@ -51,7 +51,12 @@ SYNTHS: dict[str, Callable[[], Synth]] = {
 
 
 def synth(name: str) -> Synth:
-    """The synth called ``name``, or the plugin at ``plugin:PATH``; UsageError where there is none."""
+    """The synth called ``name``, or the plugin at ``plugin:PATH``.
+
+    Raises:
+        UsageError: there is none.
+        ContractError: its own code fails.
+    """
     kind, _, path = name.partition(":")
     if kind == "plugin":
         from unsynth.synths.plugin import Plugin
@@ -59,7 +64,24 @@ def synth(name: str) -> Synth:
         return Plugin(path)
     if name not in SYNTHS:
         raise UsageError(f"There is no synth {name[:100]!a}; choose one of: {', '.join(SYNTHS)}, plugin:PATH.vst3.")
-    return SYNTHS[name]()
+    try:
+        return SYNTHS[name]()
+    except UnsynthError:
+        raise
+    except (Exception, SystemExit) as error:
+        why = f"The synth {name} cannot be made: {one_line(error)}"
+        raise ContractError(f"{why}; mend it, or take it out of SYNTHS.") from error
+
+
+def usable() -> tuple[dict[str, Synth], dict[str, UnsynthError]]:
+    """The synths that can be made, and why the others cannot, by name."""
+    made, failed = dict[str, "Synth"](), dict[str, UnsynthError]()
+    for name in SYNTHS:
+        try:
+            made[name] = synth(name)
+        except UnsynthError as error:
+            failed[name] = error
+    return made, failed
 
 
 def known(name: str) -> Synth:

@@ -24,6 +24,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from unsynth.errors import one_line
+
 Row = npt.NDArray[np.float32]
 
 HEAD = struct.Struct("<I")
@@ -82,7 +84,7 @@ def _answer(pipe: Any, status: int, data: bytes) -> None:
 
 
 def _sentence(error: Exception) -> bytes:
-    return " ".join(f"{type(error).__name__}: {error}".split()).rstrip(".").encode(errors="replace")
+    return one_line(error).encode(errors="replace")
 
 
 def _end_with_parent() -> None:

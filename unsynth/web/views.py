@@ -15,7 +15,7 @@ from unsynth.match import Match
 from unsynth.presets.patch import to_json
 from unsynth.report.pictures import png, spectrograms
 from unsynth.report.words import told
-from unsynth.synths import SYNTHS, synth
+from unsynth.synths import usable
 
 Json = dict[str, Any]
 
@@ -62,8 +62,9 @@ def files(found: Match) -> dict[str, bytes]:
 
 def instruments() -> list[Json]:
     """The synths to choose from, those first that need nothing more; whether each can be played here."""
-    names = [name for name in {**TITLES, **SYNTHS} if name in SYNTHS]
-    return [{"name": n, "title": TITLES.get(n, n), "here": not synth(n).lacks()} for n in names]
+    made = usable()[0]
+    names = [name for name in {**TITLES, **made} if name in made]
+    return [{"name": n, "title": TITLES.get(n, n), "here": not made[n].lacks()} for n in names]
 
 
 def params_of(synth: Synth) -> Json:
