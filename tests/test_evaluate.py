@@ -62,6 +62,18 @@ def test_results_made_in_another_way_are_neither_mixed_nor_lost(targets, tmp_pat
     assert out.read_bytes() == before
 
 
+def test_an_index_that_came_or_went_meanwhile_makes_other_results(targets, tmp_path, monkeypatch):
+    out, learned = tmp_path / "rows.jsonl", {"voice": "a"}
+    monkeypatch.setattr(evaluate, "_learned", lambda synth, arms, presets: {**learned, **dict.fromkeys(arms[1:], "b")})
+    evaluate.run(CONDITIONS, targets[:1], ["mean"], out)
+    evaluate.run(CONDITIONS, targets[:1], ["mean", "random"], out)  # another arm, with a model of its own
+    evaluate.run(CONDITIONS, targets[:1], ["mean"], out)
+    for now in ({}, {"voice": "a", "voice-space": "c"}, {"voice": "d"}):
+        learned = now
+        with pytest.raises(UsageError, match="another voice"):
+            evaluate.run(CONDITIONS, targets[:1], ["mean"], out)
+
+
 def test_recordings_take_their_family_from_the_folder(tmp_path):
     (tmp_path / "kick").mkdir()
     tone = torch.sin(torch.arange(4410) * 0.05) * torch.linspace(1, 0, 4410)

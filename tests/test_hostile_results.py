@@ -69,6 +69,19 @@ def test_results_that_nest_too_deep_and_names_without_letters(capsys, tmp_path):
     assert run(capsys, "report", tmp_path / "a.jsonl", "--out", tmp_path / "a.html")[0] == 0
 
 
+def test_a_metric_that_is_not_defined_is_left_out(capsys, tmp_path):
+    lines = [HEAD]
+    for number in range(12):
+        for arm, value in (("chain", 1.0 + number), ("random", 9.0)):
+            metrics = {**METRICS, "MSS": value, "SOT": float("nan")}
+            metrics |= {"MSS": float("nan")} if number in (3, 5) else {}
+            lines.append({**ROW, "arm": arm, "target": f"id-{number}", "metrics": metrics})
+    (tmp_path / "a.jsonl").write_text("\n".join(json.dumps(line) for line in lines))
+    assert run(capsys, "report", tmp_path / "a.jsonl", "--out", tmp_path / "a.html")[0] == 0
+    mean = sum(1.0 + number for number in range(12) if number not in (3, 5)) / 10
+    assert f"{mean:.2f}" in (tmp_path / "a.html").read_text()
+
+
 def test_answers_that_cannot_be(capsys, tmp_path):
     scores = {"reference": 10, "anchor": 10}
     strange = {"target": "t", "scores": {**scores, "\x1b[2J": 3}}

@@ -9,7 +9,7 @@ import pytest
 import torch
 import training
 import yaml
-from commands import is_one_sentence, one_thread, run  # noqa: F401
+from commands import ROOT, is_one_sentence, one_thread, run  # noqa: F401
 
 from unsynth import checkpoint
 from unsynth.commands.display import Display
@@ -75,6 +75,35 @@ def test_mistakes_are_one_sentence(capsys, recipe, tmp_path):
         assert (code, out) == (expected, "")
         assert is_one_sentence(err)
         assert text in err
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("batch=1", "more than 1"),
+        ("batch=0", "batch"),
+        ("clip=0", "clip"),
+        ("clip=.nan", "clip"),
+        ("ema=2", "ema"),
+        ("augment=7", "augment"),
+        ("untouched=-1", "untouched"),
+        ("warmup=-1", "warmup"),
+        ("first=-10", "first"),
+        ("first=5000000000", "4,294,967,296"),
+        ("seed=-1", "seed"),
+        ("optimizer.lr=-1", "lr"),
+        ("objective.init_args.audio.init_args.frontend.init_args.mels=0", "0 mel bands"),
+        ("objective.init_args.audio.init_args.frontend.init_args.hop=0", "zero"),
+        ("objective.init_args.audio.init_args.kernel=4", "must match"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_values_that_cannot_be_are_one_sentence(capsys, tmp_path, setting, told):
+    code, out, err = pretrain(capsys, ROOT / "recipes" / "tiny-vicreg.yaml", tmp_path / "run", "--set", setting)
+    assert (code, out) == (2, "")
+    assert is_one_sentence(err)
+    assert told in err
+    assert not list(tmp_path.rglob("*.safetensors"))
 
 
 def test_without_the_extra_it_says_what_to_install(capsys, recipe, monkeypatch):

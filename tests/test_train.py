@@ -6,11 +6,11 @@ import os
 import random
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-import training
 import yaml
 from torch import nn
 from training import Chime, Small, options, rows, train
@@ -20,6 +20,7 @@ from unsynth.base import Encoder, Objective
 from unsynth.errors import OutputError, PatchError, UsageError
 from unsynth.recipe import build, parse
 from unsynth.sounds.ids import is_train
+from unsynth.sounds.live import Live
 from unsynth.train import fit, place
 from unsynth.trainer import average_into, train_mode
 
@@ -242,12 +243,19 @@ class Plain(Encoder):
         return self.out(tokens[:, 0])
 
 
-def test_a_batch_that_is_not_finite_spoils_no_statistics(tmp_path, monkeypatch):
-    class Broken(Chime):
-        def render(self, params, noise=None):
-            return super().render(params, noise) * (float("nan") if (noise == 9216 + 1024).any() else 1.0)
+def spoil(monkeypatch, number):
+    """Have the batch with the training sound of this id be one of NaN, as sounds from somewhere else could be."""
+    take = Live.take
 
-    monkeypatch.setitem(training.SYNTHS, "chime", Broken)
+    def spoilt(self, *told):
+        batch = take(self, *told)
+        return replace(batch, audio=batch.audio * float("nan")) if (batch.ids == number).any() else batch
+
+    monkeypatch.setattr(Live, "take", spoilt)
+
+
+def test_a_batch_that_is_not_finite_spoils_no_statistics(tmp_path, monkeypatch):
+    spoil(monkeypatch, 9216 + 1024)
     model = train(tmp_path, {"steps": 3})
     assert rows(tmp_path)[-1]["skipped"] == 1
     assert all(x.isfinite().all() for x in model.state_dict().values())
@@ -277,11 +285,7 @@ def test_options_that_would_do_nothing_or_fail_are_refused(tmp_path, changes, ma
 
 
 def test_a_step_whose_gradient_is_not_finite_is_left_out(tmp_path, monkeypatch):
-    class Broken(Chime):
-        def render(self, params, noise=None):
-            return super().render(params, noise) * (float("nan") if (noise == 9216 + 1024 + 16).any() else 1.0)
-
-    monkeypatch.setitem(training.SYNTHS, "chime", Broken)
+    spoil(monkeypatch, 9216 + 1024 + 16)
     objective = options("Contrastive")["objective"]
     objective["init_args"]["audio"] = {"class_path": "test_train.Plain"}
     model = train(tmp_path, {"steps": 4, "objective": objective})

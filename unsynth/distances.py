@@ -180,6 +180,8 @@ def _envelope(audio: Tensor) -> Float[Tensor, "batch frame"]:
 @cache
 def mel_filterbank(rate: int, n_fft: int, mels: int) -> Float[Tensor, "mel bin"]:
     """Triangular filters of equal area from 0 Hz to the Nyquist frequency, evenly spaced on Slaney's mel scale."""
+    if min(rate, n_fft, mels) < 1:
+        raise UsageError(f"There are no {mels} mel bands of {n_fft} samples at {rate} Hz; give 1 or more of each.")
     edges = _mel_to_hz(np.linspace(0, _hz_to_mel(rate / 2), mels + 2))[:, None]
     bins = np.fft.rfftfreq(n_fft, 1 / rate)
     lower, centre, upper = edges[:-2], edges[1:-1], edges[2:]

@@ -194,7 +194,7 @@ def run(
     arms = list(dict.fromkeys(arms))
     for arm in arms:
         require(arm, (ORACLE, *ARMS), "arm")
-    rows = _resume(out, conditions.header(arms))
+    rows = _resume(out, conditions.header(arms), arms)
     done = {(row.arm, *row.key) for row in rows}
     plan = [Trial(target, arm) for target in targets for arm in arms if arm != ORACLE or target.params is not None]
     todo = [trial for trial in plan if trial.key not in done]
@@ -254,19 +254,22 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def _relearned(found: dict[str, object], header: dict[str, object]) -> list[str]:
-    """The models, indexes and presets that are others than those of a file's header."""
-    before, now = found.get("learned", {}), header["learned"]
-    assert isinstance(now, dict)
-    known = before if isinstance(before, dict) else {}
-    return [name for name, digest in now.items() if known.get(name, digest) != digest]
+def _relearned(before: object, now: object, arms: set[str]) -> list[str]:
+    """What searches know now that is not what they knew before, by name; models that are arms may come and go.
+
+    Results that do not tell what was known may go on with anything.
+    """
+    if not (isinstance(before, dict) and isinstance(now, dict)):
+        return []
+    both = {name: (before.get(name), now.get(name)) for name in {**before, **now}}
+    return [name for name, (old, new) in both.items() if old != new and (name not in arms or (old and new))]
 
 
-def _resume(out: Path, header: dict[str, object]) -> list[Row]:
+def _resume(out: Path, header: dict[str, object], arms: list[str]) -> list[Row]:
     if out.is_file():
         found, rows = load(out)
         other = [key for key in SAME if found.get(key, header[key]) != header[key]]
-        other += _relearned(found, header)
+        other += _relearned(found.get("learned"), header["learned"], {row.arm for row in rows} | set(arms))
         if other:
             raise UsageError(f"{out} has results of another {other[0]}; name another file as --out.")
         audio.write_text(out, "".join(f"{line}\n" for line in folders.lines(out)))

@@ -82,6 +82,9 @@ class LARS(Optimizer):
         weight_decay: float = 1e-6,
         trust: float = 0.001,
     ) -> None:
+        for name, value in (("lr", lr), ("momentum", momentum), ("weight_decay", weight_decay), ("trust", trust)):
+            if not 0 <= value < math.inf:
+                raise ValueError(f"{name} cannot be {value}")
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "trust": trust})
 
     @torch.no_grad()

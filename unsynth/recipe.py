@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -28,6 +29,13 @@ LARGEST = 1 << 16  # bytes of a recipe
 MADE = ("objective", "optimizer", "sounds")  # options that are made from something, each time anew
 SPARE = 1 << 26  # parameters that a model may have beyond twice those in its file: of a frozen one that it loads
 LONGEST = 300  # characters of a message, or of a text in a recipe
+LIMITS = {  # of options
+    **dict.fromkeys(("batch", "steps"), (1, math.inf)),
+    **dict.fromkeys(("warmup", "weight_decay", "seed", "first", "replay", "again"), (0, math.inf)),
+    **dict.fromkeys(("cooldown", "augment", "untouched"), (0.0, 1.0)),
+    "ema": (0.0, 1 - 1e-9),
+    "clip": (1e-9, math.inf),
+}
 COMPLAINTS = (ArithmeticError, AttributeError, ImportError, LookupError, RuntimeError, TypeError, ValueError)
 
 
@@ -84,9 +92,10 @@ class Recipe:
     again: int = 3
 
     def __post_init__(self) -> None:
-        for name in ("batch", "steps"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"A training with {name} {getattr(self, name)} does nothing; give 1 or more.")
+        for name, (low, high) in LIMITS.items():
+            if not low <= getattr(self, name) <= high:
+                most = "or more" if high == math.inf else f"to {high:g}"
+                raise UsageError(f"A recipe's {name} cannot be {getattr(self, name)}; give {low:g} {most}.")
 
 
 def read(path: Path, settings: Sequence[str] = ()) -> tuple[Recipe, dict[str, Any]]:
@@ -135,16 +144,16 @@ def parse(options: dict[str, Any], settings: Sequence[str] = ()) -> tuple[Recipe
 def _parsed(options: dict[str, Any], settings: Sequence[str]) -> tuple[Recipe, Callable[[], Any]]:
     """The recipe, and what gives its options with every default written out."""
     parser = _parser()
-    with _explained():
+    with explained():
         chosen = _chosen(parser, options, settings)
 
     def plain() -> Any:
-        with _explained():
+        with explained():
             return yaml.safe_load(parser.dump(chosen, skip_unset=False))
 
     def made(part: str) -> Callable[[Any], Any]:
         def make(argument: Any) -> Any:
-            with _explained():
+            with explained():
                 return parser.instantiate(Namespace({part: chosen[part]}))[part](argument)
 
         return make
@@ -256,7 +265,7 @@ def same(ours: dict[str, Any], theirs: dict[str, Any]) -> bool:
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
+def explained() -> Iterator[None]:
     """What jsonargparse and constructors complain of, as one sentence that ends with the option in question."""
     try:
         yield

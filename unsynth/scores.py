@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,9 +76,23 @@ def _is_number(value: object) -> bool:
     return type(value) in (int, float) and (value != value or abs(value) <= HIGHEST)  # pyright: ignore
 
 
+def defined(values: Iterable[float]) -> list[float]:
+    """Those that are no NaN, which is where a metric is not defined."""
+    return [value for value in values if not math.isnan(value)]
+
+
+def mean(values: Iterable[float]) -> float:
+    """Of the values that are defined; NaN where none is."""
+    known = defined(values)
+    return statistics.fmean(known) if known else math.nan
+
+
 def interval(values: list[float], draws: int = 2000, seed: int = 0) -> tuple[float, float]:
-    """95 % bootstrap interval of the mean."""
-    samples = np.random.default_rng(seed).choice(values, size=(draws, len(values)))
+    """95 % bootstrap interval of the mean of those that are defined."""
+    known = defined(values)
+    if not known:
+        return math.nan, math.nan
+    samples = np.random.default_rng(seed).choice(known, size=(draws, len(known)))
     low, high = np.percentile(samples.mean(1), [2.5, 97.5])
     return float(low), float(high)
 
@@ -93,7 +107,7 @@ def cells(rows: list[Row], of: Callable[[list[float]], tuple[float, float]] = in
     first, *others = METRICS
     heading = ["arm", "targets", f"{first} mean (95 %)", "median", *others, "seconds", "renders"]
     known = any(row.algorithm is not None for row in rows)
-    ordered = sorted(by_arm(rows).items(), key=lambda item: statistics.mean(r.metrics["MSS"] for r in item[1]))
+    ordered = sorted(by_arm(rows).items(), key=lambda item: mean(r.metrics["MSS"] for r in item[1]))
     lines = [heading, *(_line(arm, own, of) for arm, own in ordered)]
     right = ["algorithm", *(_right(own) for _, own in ordered)]
     return [[*line, share] for line, share in zip(lines, right, strict=True)] if known else lines
@@ -125,11 +139,10 @@ def _right(rows: list[Row]) -> str:
 
 
 def _line(arm: str, rows: list[Row], of: Callable[[list[float]], tuple[float, float]]) -> list[str]:
-    def mean(metric: str) -> float:
-        return statistics.mean(row.metrics[metric] for row in rows)
-
     mss = [row.metrics["MSS"] for row in rows]
     seconds, renders = (statistics.mean(getattr(row, field) for row in rows) for field in ("seconds", "renders"))
-    first, *others = (f"{mean(metric):.{places}f}" for metric, (places, _) in METRICS.items())
-    scores = [f"{first}{spread(*of(mss), 2)}", f"{statistics.median(mss):.2f}", *others]
+    first, *others = (
+        f"{mean(row.metrics[metric] for row in rows):.{places}f}" for metric, (places, _) in METRICS.items()
+    )
+    scores = [f"{first}{spread(*of(mss), 2)}", f"{statistics.median(defined(mss) or [math.nan]):.2f}", *others]
     return [arm, str(len(rows)), *scores, f"{seconds:.1f}", f"{renders:.0f}"]

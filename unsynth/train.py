@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -25,7 +25,7 @@ from torch import Tensor
 from unsynth import audio, checkpoint, folders
 from unsynth.base import Objective, PatchError, UsageError
 from unsynth.distributed import agree, any_of, leave
-from unsynth.recipe import Recipe, same, seeded
+from unsynth.recipe import Recipe, explained, same, seeded
 from unsynth.sounds.stream import Stream
 from unsynth.synths import synth as synth_of
 from unsynth.trainer import Trainer
@@ -166,10 +166,15 @@ def fit(
     run.resume()
     place_of = fabric.global_rank, fabric.world_size, recipe.first, fabric.device
     stream = Stream(recipe.sounds(synth_of(recipe.synth)), recipe.batch, *place_of)
-    end = math.inf if minutes is None else time.monotonic() + 60 * minutes
+    began, end = trainer.step, math.inf if minutes is None else time.monotonic() + 60 * minutes
     with interruption() as interrupted, closing(stream.since(trainer.step)) as batches:
         while trainer.step < recipe.steps and not any_of(interrupted() or time.monotonic() > end, fabric.device):
-            run.told(trainer.advance(next(batches)))
+            batch = next(batches)
+            with (
+                explained() if trainer.step == began else nullcontext()
+            ):  # options that do not go together fail at once
+                terms = trainer.advance(batch)
+            run.told(terms)
             if validate and (trainer.step % validate_steps == 0 or trainer.step == recipe.steps):
                 run.validated(validate)
             run.save_if_due()

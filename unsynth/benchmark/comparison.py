@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +11,7 @@ from scipy.stats import binomtest, bootstrap, false_discovery_control, wilcoxon
 
 from unsynth.base import UsageError
 from unsynth.evaluate import MEAN, ORACLE
-from unsynth.scores import METRICS, Row, by_arm, spread
+from unsynth.scores import METRICS, Row, by_arm, defined, mean, spread
 
 CONFIDENCE = 0.95
 SURE = 0.05  # false discoveries among the differences that are called sure
@@ -45,6 +44,7 @@ def interval(values: list[float], draws: int = 5000, seed: int = 0) -> Interval:
 
     Source: Efron, "Better Bootstrap Confidence Intervals", https://doi.org/10.1080/01621459.1987.10478410.
     """
+    values = defined(values)
     if len(values) < LEAST:
         return math.nan, math.nan
     if math.isclose(max(values), min(values), abs_tol=EQUAL):
@@ -92,7 +92,9 @@ def paired(rows: list[Row], named: str = "") -> list[Paired]:
 
 
 def _differences(pairs: list[tuple[Row, Row]]) -> dict[str, list[float]]:
-    return {metric: [a.metrics[metric] - b.metrics[metric] for a, b in pairs] for metric in METRICS}
+    """Of each metric, on the targets where it is defined for both."""
+    found = {metric: [a.metrics[metric] - b.metrics[metric] for a, b in pairs] for metric in METRICS}
+    return {metric: defined(own) for metric, own in found.items()}
 
 
 def _p(values: list[float]) -> float:
@@ -107,8 +109,8 @@ def _compare(first: str, other: str, values: dict[str, list[float]], q: dict[str
     differences, won = {}, {}
     for metric, own in values.items():
         lower = METRICS[metric][1]
-        differences[metric] = (statistics.mean(own), interval(own))
-        won[metric] = statistics.mean(0.5 if x == 0 else float((x < 0) == lower) for x in own)
+        differences[metric] = (mean(own), interval(own))
+        won[metric] = mean(0.5 if x == 0 else float((x < 0) == lower) for x in own)
     return Paired(first, other, len(values["MSS"]), differences, won, q)
 
 
@@ -119,9 +121,9 @@ def paired_cells(found: list[Paired]) -> list[list[str]]:
 
 
 def _difference(pair: Paired, metric: str) -> str:
-    (mean, (low, high)), places = pair.differences[metric], METRICS[metric][0]
+    (middle, (low, high)), places = pair.differences[metric], METRICS[metric][0]
     known, sure = not math.isnan(low), (low > 0 or high < 0) and pair.q[metric] < SURE
-    told = f"{mean:+.{places}f}" + (f" ({low:+.{places}f} to {high:+.{places}f})" if known else "")
+    told = f"{middle:+.{places}f}" + (f" ({low:+.{places}f} to {high:+.{places}f})" if known else "")
     return f"{f'**{told}**' if sure else told}, {100 * pair.won[metric]:.0f} %"
 
 
@@ -133,9 +135,9 @@ def family_cells(rows: list[Row], named: str = "", metric: str = "MSS") -> list[
         return [row.metrics[metric] for row in arms[arm] if row.family == family]
 
     def cell(found: list[float]) -> str:
-        return f"{statistics.mean(found):.{places}f}{spread(*interval(found), places)}" if found else "–"
+        return f"{mean(found):.{places}f}{spread(*interval(found), places)}" if found else "–"
 
     families = {row.family: len({other.key for other in rows if other.family == row.family}) for row in rows}
-    hardest = sorted(families, key=lambda family: -statistics.fmean(values(family, first) or [-math.inf]))
+    hardest = sorted(families, key=lambda family: -mean(values(family, first) or [-math.inf]))
     lines = [[family, str(families[family]), *(cell(values(family, arm)) for arm in arms)] for family in hardest]
     return [["family", "targets", *arms], *lines]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -20,7 +19,7 @@ from unsynth.benchmark.replay import Replay
 from unsynth.report.loudness import levelled
 from unsynth.report.markup import uri
 from unsynth.report.pictures import flac, png, spectrograms
-from unsynth.scores import METRICS, Row, by_arm, cells
+from unsynth.scores import METRICS, Row, by_arm, cells, defined, mean
 
 BOLD = re.compile(r"\*\*(.*?)\*\*")
 PICTURE = {"bands": 64, "columns": 240}  # of the spectrograms
@@ -106,8 +105,8 @@ def _text(text: str) -> str:
 
 def _means(metric: str, rows: list[Row]) -> str:
     """Every target as a dot, the mean and its interval of each arm."""
-    values = {arm: [row.metrics[metric] for row in own] for arm, own in by_arm(rows).items()}
-    lines = [Line(arm, statistics.mean(own), interval(own), own) for arm, own in values.items()]
+    values = {arm: defined(row.metrics[metric] for row in own) for arm, own in by_arm(rows).items()}
+    lines = [Line(arm, mean(own), interval(own), own) for arm, own in values.items() if own]
     name = f"{metric} of each arm: every target, the mean and its 95 % interval"
     return f"<figure><figcaption>{metric}</figcaption>{plot(name, _better(metric), lines)}</figure>"
 

@@ -21,14 +21,14 @@ def build_index(
 ) -> None:
     """Build an index of sounds of a synth for searches to start from.
 
-    Run it again to go on where it stopped. Where OUT is not given, searches use the new index from then on. With more
-    than a million sounds and `pip install 'unsynth[faiss]'`, OUT gets a FAISS file beside it, and a query takes a
-    millisecond.
+    Run it again to go on where it stopped. Where OUT is not given, searches use the new index from then on (one by
+    summary only where the synth has no joint space). With more than a million sounds and
+    `pip install 'unsynth[faiss]'`, OUT gets a FAISS file beside it, and a query takes a millisecond.
 
     Args:
         synth: whose sounds to index.
         by: what sounds are compared by: space (their points in the joint space), which is what searches use where the
-            synth has one, or summary (of their spectrum).
+            synth has one, or summary (of their spectrum), which is what they use elsewhere.
         count: how many sounds; an entry takes 64 bytes.
         workers: processes on this machine that share the sounds, each with its part of the cores.
         ray: spread the sounds over a Ray cluster instead: auto, or its HOST:PORT (docs/scaling.md).

@@ -54,6 +54,8 @@ def pretrain_encoder(
         raise UsageError("Name a recipe to train, such as one of those in recipes/.")
     if validate_steps < 0:
         raise UsageError(f"Every {validate_steps} steps is not possible; give --validate-steps 0 or more.")
+    if minutes is not None and not minutes >= 0:
+        raise UsageError(f"A training of {minutes} minutes is not possible; give --minutes 0 or more.")
     if not save_minutes >= 0:
         raise UsageError(f"Every {save_minutes} minutes is not possible; give --save-minutes 0 or more.")
     folder = Path(out) if out else Path("runs") / Path(recipe).stem
@@ -159,6 +161,9 @@ def study_recipes(
     from unsynth.study.downstream import Measures
     from unsynth.study.table import table
 
+    for name, value, least in (("targets", targets, 1), ("among", among, 1), ("head-steps", head_steps, 0)):
+        if value < least:
+            raise UsageError(f"--{name} {value} is not possible; give {least} or more.")
     measures = Measures(among=among, targets=targets, head_steps=head_steps, refined=refined)
     plan = compare.Plan(minutes, sounds, measures=measures)
     recipes = compare.variants([Path(path) for path in recipe], only or [], set or [])

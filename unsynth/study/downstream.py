@@ -109,7 +109,7 @@ def head(error: Error, folder: Path, seed: int, how: Measures, device: str, tell
     def show(at: Progress) -> None:
         tell(f"head by {error}", at.step / at.steps, at.line())
 
-    made = fit(*parse(options), folder / f"head-{error}", device=device, on_progress=show)
+    made = fit(*parse(options), folder / f"head-{error}-{how.head_steps}", device=device, on_progress=show)
     return cast(Regression, made.cpu())
 
 
