@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cfloat>
 
 #include "fft.hpp"
 #include "math.hpp"
@@ -148,22 +149,25 @@ inline float transported(const Mel& mel, float* power, float floor, const float*
     return moved;
 }
 
-inline float peak(const float* audio, int64_t samples) {
-    vf highest{};
+inline float peak(const float* audio, int64_t samples) {  // NaN where a sample is NaN or infinite
+    vf highest{}, wrong{};
     int64_t i = 0;
-    for (; i + W <= samples; i += W) highest = max(highest, abs(load(audio + i)));
-    float top = largest(highest);
-    for (; i < samples; ++i) top = std::max(top, std::fabs(audio[i]));
-    return top;
+    for (; i + W <= samples; i += W) {
+        const vf x = load(audio + i);
+        highest = max(highest, abs(x)), wrong += x * 0.0f;
+    }
+    float top = largest(highest), rest = sum(wrong);
+    for (; i < samples; ++i) top = std::max(top, std::fabs(audio[i])), rest += audio[i] * 0.0f;
+    return top + rest;
 }
 
 // Mean over all frames and groups of what `transported` sums; frames without sound have no magnitude at all.
-inline float log_mel_transport(const Mel& mel, const float* audio, int64_t samples, const Transport& transport,
-                               float* scratch, float* out) {
+inline float log_mel_transport(const Mel& mel, const float* audio, int64_t samples, float peak,
+                               const Transport& transport, float* scratch, float* out) {
     FlushDenormals flush;  // here too, so that both see the same frames as silent
     const int64_t frames = mel.frames(samples);
     const Range active = sounding(mel, audio, samples);
-    const float floor = transport.floor * peak(audio, samples);
+    const float floor = std::max(FLT_MIN, transport.floor * peak);
     double moved = 0;
     log_mel(mel, audio, samples, scratch, out, [&](float* power, int64_t f, int64_t count) {
         moved += transported(mel, power, floor, transport.target + f, transport.stride, count);
@@ -177,10 +181,12 @@ inline float log_mel_transport(const Mel& mel, const float* audio, int64_t sampl
 }
 
 // Mean absolute difference from `target`, [bands][frames], of decibels below the sound's own maximum, clipped at
-// `range` below; `decibel` has room for as many. `moved`, where wanted, becomes the spectral transport.
+// `range` below; `decibel` has room for as many. `moved`, where wanted, becomes the spectral transport. Both are NaN
+// where a sample is NaN or infinite.
 inline float mel_distance(const Mel& mel, const float* audio, int64_t samples, float range, const float* target,
                           const Transport& transport, float* moved, float* scratch, float* decibel) {
-    if (moved) *moved = log_mel_transport(mel, audio, samples, transport, scratch, decibel);
+    const float loudest = peak(audio, samples), defined = loudest - loudest;
+    if (moved) *moved = defined + log_mel_transport(mel, audio, samples, loudest, transport, scratch, decibel);
     else log_mel(mel, audio, samples, scratch, decibel);
     const int64_t count = mel.bands * mel.frames(samples);
     vf highest = splat(decibel[0]), total{};
@@ -192,7 +198,7 @@ inline float mel_distance(const Mel& mel, const float* audio, int64_t samples, f
         total += abs(load(target + i) - max(load(decibel + i) - top, splat(-range)));
     float rest = sum(total);
     for (; i < count; ++i) rest += std::fabs(target[i] - std::max(decibel[i] - top, -range));
-    return rest / (float)count;
+    return defined + rest / (float)count;
 }
 
 }  // namespace unsynth::UNSYNTH_ISA

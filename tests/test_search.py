@@ -227,6 +227,22 @@ def test_a_tail_of_subnormal_numbers_is_silence():
     torch.testing.assert_close(distance(fading), distance(ended), rtol=0.01, atol=0.01)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("place", [0, 1234, 8819])
+def test_what_is_not_finite_has_no_distance(value, place):
+    sounds = torch.sin(2 * torch.pi * 440 * torch.arange(8820) / 44100).repeat(3, 1)
+    target = sounds[:1].clone()
+    sounds[1, place] = value
+    for found in (*SpectralDistance(target).both(sounds), SpectralDistance(target)(sounds)):
+        assert found.isfinite().tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize("level", [1e-34, 1e-36, 1e-38, 1e-42])
+def test_a_sound_just_above_nothing_has_a_distance(level):
+    sine = torch.sin(2 * torch.pi * 440 * torch.arange(8820) / 44100)[None]
+    assert MatchDistance(sine)(level * sine).isfinite()
+
+
 def test_silence_for_a_sound_is_charged():
     sine = torch.cos(2 * torch.pi * 440 * torch.arange(8820) / 44100)[None]
     for audio in (sine * (torch.arange(8820) < 4410), sine[:, :4000], sine[:, :1]):

@@ -17,7 +17,9 @@ Judge = Callable[[Params], Float[Tensor, " batch"]]
 @dataclass
 class Jade:
     """Source: Zhang and Sanderson, "JADE: Adaptive Differential Evolution with Optional External Archive",
-    https://doi.org/10.1109/TEVC.2009.2014613, section III.
+    https://doi.org/10.1109/TEVC.2009.2014613, section III. Two details are not as there, for whole batches at once: the
+    two that are subtracted may by chance be the same row as each other or as the child's own (there they are drawn
+    again), and a factor of zero or less becomes the mean (there it is drawn again).
 
     Args:
         categorical: columns whose values are choices: they are copied or drawn anew, never added up.

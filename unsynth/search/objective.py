@@ -79,6 +79,8 @@ class SpectralDistance:
     def __call__(self, audio: Audio) -> Float[Tensor, " batch"]:
         """Distance of each sound in dB, lower is nearer; both sounds are cut to the shorter one.
 
+        NaN for a sound with NaN or infinity.
+
         Raises:
             UsageError: the sounds are not ``(batch, time)``.
             UnusableError: the sounds have no samples.
