@@ -7,7 +7,7 @@ import torch
 from commands import ROOT, is_one_sentence, run, tone, write
 from toy import Toy
 
-from unsynth import synths
+from unsynth import presets, synths
 from unsynth.base import EngineError
 from unsynth.contract import Losses, forgiven, lost
 from unsynth.errors import ContractError
@@ -125,6 +125,33 @@ def test_what_a_search_found_before_the_synth_failed_is_kept(here):
     found = match(tone(), 44100, synth="toy", budget=30.0)
     assert "no such oscillator" in found.trouble
     assert found.candidates
+
+
+def fails(*_):
+    raise OSError("no disk")
+
+
+@pytest.mark.parametrize(
+    ("export", "told"),
+    [
+        (fails, "OSError: no disk"),
+        (lambda *_: {"../up.syx": b""}, "'../up.syx'"),
+        (lambda *_: {"patch.json": b""}, "'patch.json'"),
+        (lambda *_: {"match.wav": b""}, "'match.wav'"),
+        (lambda *_: {"match.toy": "text"}, "'match.toy'"),
+        (lambda *_: None, "TypeError"),
+    ],
+)
+def test_what_was_found_is_kept_where_its_presets_cannot_be_made(here, capsys, monkeypatch, tmp_path, export, told):
+    here(lambda sounds: sounds)
+    monkeypatch.setitem(presets.EXPORTS, "toy", export)
+    code, _, err = run(capsys, "match", "tone.wav", "--synth", "toy", "--budget", "0.2", "--out", "found")
+    assert code == ContractError.exit_code
+    assert told in err
+    assert is_one_sentence(err.splitlines(keepends=True)[-1])
+    assert {path.name for path in (tmp_path / "found").rglob("*")} >= {"match.wav", "patch.json", "report.html"}
+    assert json.loads(next((tmp_path / "found").rglob("patch.json")).read_text())["synth"] == "toy"
+    assert not (tmp_path / "up.syx").exists()
 
 
 def test_a_synth_that_cannot_be_made_spoils_no_other(here, capsys, monkeypatch):

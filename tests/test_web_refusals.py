@@ -35,6 +35,15 @@ quick, visit = visitors.quick, visitors.visit  # fixtures
 VOICE = synth("voice")
 
 
+def test_a_bug_is_told_in_a_sentence_too(monkeypatch):
+    def fails():
+        raise RuntimeError("nobody thought of this")
+
+    monkeypatch.setattr(routes.views, "instruments", fails)
+    client = testclient.TestClient(make(Limits()), base_url="http://localhost", raise_server_exceptions=False)
+    refused(client.get("/api/settings"), 500, "a bug in unsynth")
+
+
 def test_sounds_that_cannot_be_used_are_refused_in_a_sentence(visit):
     client = visit()
     url = session(client, sound=None)

@@ -83,7 +83,7 @@ def examine() -> Json:
             *(_optional(extra, why) for extra, (_, why) in EXTRAS.items() if not extras[extra]),
             *(_lack("dx7_banks", why.rstrip("."), "move it elsewhere", False) for why in readable(banks())[1]),
             *_surge_lacks(),
-            *(_lack(name, *str(error).rstrip(".").rsplit("; ", 1), False) for name, error in failed.items()),
+            *(_lack(name, *_parts(str(error)), False) for name, error in failed.items()),
         ],
     }
 
@@ -139,9 +139,15 @@ def _version(package: str) -> str | None:
     return None
 
 
+def _parts(sentence: str) -> tuple[str, str]:
+    """What is wrong, and what to do, of the sentence of an error."""
+    why, _, fix = sentence.rstrip(".").rpartition("; ")
+    return why, fix
+
+
 def _surge_lacks() -> list[Json]:
     """What its engine needs, in the words of the synth."""
-    why, _, fix = synth_of("surge").lacks().rstrip(".").partition("; ")
+    why, fix = _parts(synth_of("surge").lacks())
     return [_lack("surge", why, fix or surge_engine.INSTALL, False)] if why else []
 
 

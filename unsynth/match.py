@@ -22,7 +22,7 @@ from unsynth.candidates import Candidate, of, stems, tell_apart, unheard
 from unsynth.contract import Losses, far_where_lost, forgiven
 from unsynth.native import torch_on_one_thread
 from unsynth.params import ParamSpec
-from unsynth.presets import export_of, patch
+from unsynth.presets import exported, patch
 from unsynth.report.page import page
 from unsynth.search.held import Held
 from unsynth.search.methods import guesses, method as method_of
@@ -95,6 +95,7 @@ class Match:
 
         Raises:
             OutputError: ``folder`` cannot be made or written to.
+            EngineError: as :meth:`presets`, when all else is written.
         """
         folder = Path(folder)
         folders.make(folder)
@@ -103,16 +104,17 @@ class Match:
             if not self.unheard:
                 audio.write(folder / f"{sound}.wav", candidate.audio, self.rate)
             audio.write_text(folder / f"{settings}.json", patch.to_json(self.patch(candidate), self.spec))
-        for name, data in self.presets().items():
-            audio.write_bytes(folder / name, data)
-        audio.write_text(folder / "report.html", page(self))
+        try:
+            for name, data in self.presets().items():
+                audio.write_bytes(folder / name, data)
+        finally:  # what was found can be heard even if its presets cannot be made
+            audio.write_text(folder / "report.html", page(self))
 
     def presets(self) -> dict[str, bytes]:
-        """The files that the synth itself reads, by name; none where it has no format of its own."""
+        """The files that the synth itself reads, by name; errors as :func:`unsynth.presets.exported`."""
         names = [stems(rank)[0] for rank in range(1, len(self.candidates) + 1)]
         params = torch.stack([candidate.params for candidate in self.candidates]).cpu()
-        export = export_of(self.synth)
-        return export(self.name, names, params) if export else {}
+        return exported(self.synth, self.name, names, params)
 
 
 def match(

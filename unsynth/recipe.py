@@ -222,7 +222,9 @@ def restored(path: Path, synth: Synth) -> Objective:
     """
     tensors, facts = checkpoint.load(path)
     if facts.get("spec") != synth.spec.hash:
-        raise PatchError(f"{path} is of another synth or version of it; train one with `unsynth pretrain`.")
+        raise PatchError(
+            f"{path} is of another synth or version of it; train one with `unsynth pretrain`, or delete it."
+        )
     with _no_larger(2 * sum(x.numel() for x in tensors.values()) + SPARE):
         model = build(rebuild(facts)).eval().requires_grad_(False)
     try:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import torch
 
 from unsynth.base import Params
+from unsynth.errors import ContractError, UnsynthError, one_line
 from unsynth.synths.variation import Note
 
 Export = Callable[[str, list[str], Params], dict[str, bytes]]
@@ -77,6 +79,28 @@ EXPORTS: dict[str, Export] = {"dexed": _dexed, "surge": _surge, "vital": _vital}
 def export_of(synth: str) -> Export | None:
     """What writes the preset files of a synth; None where it has no format of its own."""
     return _plugin(synth) if synth.startswith("plugin:") else EXPORTS.get(synth)
+
+
+def exported(synth: str, title: str, stems: list[str], params: Params) -> dict[str, bytes]:
+    """The preset files of candidates by name; none where the synth has no format of its own.
+
+    Raises:
+        ContractError: what writes them fails, or names files that cannot be beside the others of a match.
+        EngineError: the plugin that writes them fails.
+    """
+    if not (export := export_of(synth)):
+        return {}
+    try:
+        files = dict(export(title, stems, params))
+    except UnsynthError:
+        raise
+    except Exception as error:
+        raise ContractError(f"The presets of {synth} cannot be written: {one_line(error)}; mend its export.") from error
+    own = {"report.html", "patch.json", *(f"{stem}.{kind}" for stem in stems for kind in ("wav", "json"))}
+    for name, data in files.items():
+        if not isinstance(name, str) or name in own or Path(name).name != name or not isinstance(data, bytes):
+            raise ContractError(f"The export of {synth} makes {name!a}, which is no file of its own; mend it.")
+    return files
 
 
 def _plugin(synth: str) -> Export:

@@ -62,10 +62,17 @@ def _work(engine: str) -> None:
     while True:
         row = rows.get()
         try:
-            status, data = AUDIO, np.ascontiguousarray(play(row), np.float32).tobytes()
+            status, data = AUDIO, _bytes(play(row))
         except Exception as error:
             status, data = SENTENCE, _sentence(error)
         _answer(answers, status, data)
+
+
+def _bytes(sound: Any) -> bytes:
+    samples = np.ascontiguousarray(sound, np.float32)
+    if samples.ndim != 1:
+        raise ValueError(f"a sound of shape {samples.shape} is not mono")
+    return samples.tobytes()
 
 
 def _listen(pipe: Any, rows: queue.SimpleQueue[Row]) -> None:

@@ -86,6 +86,10 @@ def _tell_errors(app: FastAPI) -> None:
     async def mistake(request: Request, error: UnsynthError) -> JSONResponse:
         return JSONResponse({"error": str(error)}, 404 if isinstance(error, NotFoundError) else 422)
 
+    @app.exception_handler(Exception)
+    async def bug(request: Request, error: Exception) -> JSONResponse:
+        return JSONResponse({"error": "That failed, which is a bug in unsynth; the server's terminal tells more."}, 500)
+
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> JSONResponse:
         return JSONResponse({"error": f"{error.detail.rstrip('.')}."}, error.status_code)
