@@ -141,7 +141,7 @@ def _version(package: str) -> str | None:
 
 def _parts(sentence: str) -> tuple[str, str]:
     """What is wrong, and what to do, of the sentence of an error."""
-    why, _, fix = sentence.rstrip(".").rpartition("; ")
+    why, _, fix = sentence.rstrip(".").partition("; ")
     return why, fix
 
 

@@ -69,7 +69,7 @@ def synth(name: str) -> Synth:
     except UnsynthError:
         raise
     except (Exception, SystemExit) as error:
-        why = f"The synth {name} cannot be made: {one_line(error)}"
+        why = f"The synth {name} cannot be made: {one_line(error).replace('; ', ', ')}"
         raise ContractError(f"{why}; mend it, or take it out of SYNTHS.") from error
 
 
