@@ -27,7 +27,7 @@ TRUTH = SPEC.to_unit(torch.tensor([[0.3, 2.0, 71.0, 1.0, 3.0, 0.0]]))
 class Numbers(Synth):
     """Its sounds are its parameters; a choice is one number of many."""
 
-    name, spec, rate, seconds, differentiable = "mixed", SPEC, 44100, 0.001, False
+    name, spec, rate, seconds, differentiable = "mixed", SPEC, 44100, 10 / 44100, False
 
     def render(self, params, noise=None):
         human = SPEC.to_human(params)

@@ -14,6 +14,8 @@ from unsynth.sounds.stream import Stream
 
 
 class Silent(Chime):
+    seconds = 1 / Chime.rate
+
     def render(self, params, noise=None):
         return torch.zeros(len(params), 1)
 

@@ -121,7 +121,7 @@ def _shape(subject: Subject) -> Outcome:
     """Sounds of the promised length in float32; none of none."""
     few, synth = subject.params[:2], subject.synth
     samples = round(synth.rate * synth.seconds)
-    wrong = [misshapen(subject.play(rows), len(rows), samples) for rows in (few, few[:0])]
+    wrong = [misshapen(subject.play(rows), rows, samples) for rows in (few, few[:0])]
     return not any(wrong), next(filter(None, wrong), f"{len(few)} sounds are {(len(few), samples)} in float32")
 
 

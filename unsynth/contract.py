@@ -135,7 +135,7 @@ def kept(render: Render) -> Render:
                 f"The synth {self.name} fails at {len(params):,} patches: {one_line(error)}; "
                 f"`unsynth synths check {self.name}` says more."
             ) from error
-        if wrong := misshapen(audio, len(params), round(self.rate * self.seconds)):
+        if wrong := misshapen(audio, params, round(self.rate * self.seconds)):
             raise ContractError(f"The synth {self.name} {wrong}; `unsynth synths check {self.name}` says more.")
         bad = ~audio.detach().sum(1).isfinite()
         if not bad.any():
@@ -155,12 +155,12 @@ def unchecked(synth: Kept) -> Render:
     return functools.partial(getattr(type(synth).render, "__wrapped__", type(synth).render), synth)
 
 
-def misshapen(audio: object, count: int, samples: int) -> str:
-    """How ``audio`` is not ``count`` sounds of ``samples`` in float32; empty where it is."""
+def misshapen(audio: object, params: Tensor, samples: int) -> str:
+    """How ``audio`` is not a sound of so many ``samples`` for each patch, in their precision; empty where it is."""
     if not isinstance(audio, Tensor):
         return f"returns {type(audio).__name__} where it should return a torch tensor"
-    if audio.shape != (count, samples):
-        return f"returns sounds of shape {tuple(audio.shape)} where it should return {(count, samples)}"
-    if audio.dtype != torch.float32:
+    if audio.shape != (len(params), samples):
+        return f"returns sounds of shape {tuple(audio.shape)} where it should return {(len(params), samples)}"
+    if audio.dtype not in (torch.float32, params.dtype):
         return f"returns {audio.dtype} where it should return torch.float32".replace("torch.", "")
     return ""
