@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import torch
 from jaxtyping import Bool, Float
@@ -17,11 +17,10 @@ from torch import Tensor
 
 from unsynth.errors import ContractError, EngineError, UnsynthError, one_line
 
-if TYPE_CHECKING:
-    from unsynth.base import Audio, Distance
-
 ENOUGH = 8  # patches after which an engine that fails on most is given up
 Render = Callable[..., Tensor]
+Sounds = Float[Tensor, "batch time"]
+Distance = Callable[[Sounds], Float[Tensor, " batch"]]
 NOT_FINITE = "The synth {} makes NaN or infinity of some patches; `unsynth synths check {}` says more."
 
 
@@ -80,7 +79,7 @@ def forgiving() -> Losses | None:
     return _losses.get()
 
 
-def lost(audio: Audio) -> Bool[Tensor, " batch"]:
+def lost(audio: Sounds) -> Bool[Tensor, " batch"]:
     """Which sounds are none, as the synth could not make them: ``render`` returns NaN throughout in their place."""
     return audio[:, :1].isnan().any(1)
 
@@ -88,7 +87,7 @@ def lost(audio: Audio) -> Bool[Tensor, " batch"]:
 def far_where_lost(distance: Distance) -> Distance:
     """``distance``, but infinity from what was lost."""
 
-    def measured(audio: Audio) -> Float[Tensor, " batch"]:
+    def measured(audio: Sounds) -> Float[Tensor, " batch"]:
         gone = lost(audio)
         found = distance(audio.masked_fill(gone[:, None], 0.0) if gone.any() else audio)
         return found.masked_fill(gone, math.inf)

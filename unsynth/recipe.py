@@ -29,13 +29,9 @@ LARGEST = 1 << 16  # bytes of a recipe
 MADE = ("objective", "optimizer", "sounds")  # options that are made from something, each time anew
 SPARE = 1 << 26  # parameters that a model may have beyond twice those in its file: of a frozen one that it loads
 LONGEST = 300  # characters of a message, or of a text in a recipe
-LIMITS = {  # of options
-    **dict.fromkeys(("batch", "steps"), (1, math.inf)),
-    **dict.fromkeys(("warmup", "weight_decay", "seed", "first", "replay", "again"), (0, math.inf)),
-    **dict.fromkeys(("cooldown", "augment", "untouched"), (0.0, 1.0)),
-    "ema": (0.0, 1 - 1e-9),
-    "clip": (1e-9, math.inf),
-}
+LIMITS = dict.fromkeys(("warmup", "weight_decay", "seed", "first", "replay", "again"), (0, math.inf))
+LIMITS |= dict.fromkeys(("cooldown", "augment", "untouched"), (0.0, 1.0))
+LIMITS |= {"batch": (1, math.inf), "steps": (1, math.inf), "ema": (0.0, 1 - 1e-9), "clip": (1e-9, math.inf)}
 COMPLAINTS = (ArithmeticError, AttributeError, ImportError, LookupError, RuntimeError, TypeError, ValueError)
 
 
