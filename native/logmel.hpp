@@ -11,11 +11,11 @@
 
 namespace unsynth::UNSYNTH_ISA {
 
-inline vf decibels(vf power) {  // 10 log10(power), to 1e-4 dB; power > 0, normal
-    const Normal n = split(power);
+inline vf decibels(vf power, vf floor) {  // 10 log10 of at least floor > 0, to 1e-4 dB; NaN if not finite
+    const Normal n = split(max(power, floor));
     const vf r = (n.mantissa - 1.0f) / (n.mantissa + 1.0f), r2 = r * r;
     const vf log = 2.0f * r * horner(r2, splat(1.0f / 7), 1.0f / 5, 1.0f / 3, 1.0f);
-    return n.exponent * 3.0102999566f + log * 4.3429448190f;
+    return n.exponent * 3.0102999566f + log * 4.3429448190f + (power - power);
 }
 
 inline void transpose(vf* rows) {
@@ -66,7 +66,7 @@ inline void bands(const Mel& mel, const float* power, float* out, int64_t count,
             const vf weight = splat(band.weights[k]);
             total = {multiply_add(p.re, weight, total.re), multiply_add(p.im, weight, total.im)};
         }
-        const vf even = decibels(max(total.re, splat(mel.floor))), odd = decibels(max(total.im, splat(mel.floor)));
+        const vf even = decibels(total.re, splat(mel.floor)), odd = decibels(total.im, splat(mel.floor));
         store_some(out, zip_low(even, odd), count);
         store_some(out + W, zip_high(even, odd), count - W);
     }
@@ -92,7 +92,7 @@ inline void log_mel(const Mel& mel, const float* audio, int64_t samples, float* 
     FlushDenormals flush;
     const int64_t frames = mel.frames(samples), span = (2 * W - 1) * (int64_t)mel.hop + mel.padded();
     const Range active = sounding(mel, audio, samples);
-    const float silent = decibels(splat(mel.floor))[0];
+    const float silent = decibels(splat(0), splat(mel.floor))[0];
     float* input = scratch + (kWidest - (uintptr_t)scratch / sizeof(float) % kWidest);
     float *spectrum = input + kPoint * mel.padded(), *edge = spectrum + kPoint * (int64_t)mel.n_fft;
     for (int b = 0; b < mel.bands; ++b) {

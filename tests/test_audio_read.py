@@ -235,3 +235,10 @@ def test_a_damaged_file_is_a_sound_or_one_of_our_errors(tmp_path, suffix, change
     assert sound.ndim == 1
     assert bool(sound.isfinite().all())
     assert 2 <= len(sound) <= 1.5 * RATE + 1
+
+
+def test_of_channels_that_cancel_it_says_to_give_one(tmp_path):
+    left = np.sin(np.arange(RATE) / 10)
+    soundfile.write(tmp_path / "opposite.wav", np.stack([left, -left], 1), RATE)
+    with pytest.raises(UnusableError, match="or one channel"):
+        audio.read(tmp_path / "opposite.wav", RATE)

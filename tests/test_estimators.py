@@ -1,17 +1,20 @@
 """Estimators: the error that knows the symmetries, and heads that learn on a frozen encoder."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
 from toy import Toy
 
-from unsynth.base import Batch, Budget, Encoder, Estimator, Problem, Solution, UsageError
+from unsynth.base import Batch, Budget, Encoder, Estimator, NotFoundError, Problem, Solution, UsageError
+from unsynth.encoders.params import ParamsMlp
 from unsynth.estimators.flow import Flow, _paired, params_from, states
 from unsynth.estimators.regression import Regression, Told, params_error
 from unsynth.params import Param, ParamSpec
 from unsynth.search.chain import Chain, Later
 from unsynth.search.draw import Draw
-from unsynth.synths import synth
+from unsynth.synths import SYNTHS, synth
 from unsynth.trainer import train_mode
 
 SPEC = synth("voice").spec
@@ -81,6 +84,29 @@ def test_a_frozen_encoder_keeps_its_weights_and_statistics():
 def test_the_error_in_embedding_needs_a_space():
     with pytest.raises(UsageError, match="joint space"):
         Regression(Toy.spec, Peak(), error="embedding")
+
+
+def test_every_output_of_a_head_by_embedding_learns():
+    """Those of choices and small integers too, which are one-hot to the params encoder."""
+    spec = synth("dexed").spec
+    model = Regression(spec, Peak(), error="embedding", space="somewhere", width=16, blocks=1)
+    side = ParamsMlp(spec, dim=8, width=32, blocks=1)
+    space = SimpleNamespace(joint=side, patches=side, sounds=lambda audio: torch.zeros(len(audio), 8))
+    model._spaces.append(space)
+    heard = Batch(torch.arange(16), torch.rand(16, len(spec)), torch.rand(16, 100))
+    model.loss(heard, "all")["loss"].backward()
+    learned = model.head[-1].weight.grad.abs().sum(1) > 0
+    many = (spec.steps > 0).repeat_interleave(model.sizes)
+    assert learned[many].float().mean() > 0.99
+    assert learned.float().mean() > 0.9
+
+
+def test_who_only_guesses_needs_no_space(monkeypatch):
+    monkeypatch.setitem(SYNTHS, "toy", Toy)
+    model = Regression(Toy.spec, Peak(), error="embedding", space="/nowhere/model.safetensors")
+    assert model.eval().guess(torch.rand(2, 100)).shape == (2, 3)
+    with pytest.raises(NotFoundError):
+        model.loss(batch(torch.Generator()), "all")
 
 
 def test_a_draw_renders_what_the_estimator_says_and_counts_it():

@@ -180,3 +180,12 @@ def test_patches_of_another_version_are_found_but_not_played(capsys, folder, tmp
     assert code == 7
     assert is_one_sentence(err)
     assert "index presets" in err
+
+
+def test_patches_of_matches_have_the_names_of_their_sounds(capsys, tmp_path):
+    for name in ("kick one", "snare"):
+        (tmp_path / "out" / name).mkdir(parents=True)
+        voice_patch(tmp_path / "out" / name / "patch.json", 7)
+        voice_patch(tmp_path / "out" / name / "candidate-2.json", 70)
+    names = {preset.name for file in saved.find([tmp_path / "out"]) for preset in saved.read(file)}
+    assert names == {"kick one (patch)", "kick one (candidate-2)", "snare (patch)", "snare (candidate-2)"}

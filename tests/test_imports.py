@@ -9,7 +9,7 @@ ROWS = (
     "params contract",
     "base audio distributed",
     "synths frontends distances pitch",
-    "crew",
+    "crew tracking",
     "sounds encoders presets optimizers checkpoint foreign",
     "recipe",
     "space",

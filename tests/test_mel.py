@@ -9,7 +9,7 @@ import torch
 
 from unsynth.base import UnusableError, UsageError
 from unsynth.distances import DB_FLOOR, RATE, mss
-from unsynth.frontends.mel import MSS_SCALES, LogMel, log_mel, native_plan
+from unsynth.frontends.mel import MSS_SCALES, LogMel, RelativeLogMel, log_mel, native_plan
 from unsynth.native import instruction_sets, kernels
 from unsynth.search.objective import GROUPED, PADDING, SpectralDistance, cumulated
 
@@ -179,3 +179,13 @@ def test_module_is_the_function_normalised(scale, grad):
     frames = LogMel(*scale, offset=50, scale=20)(audio).detach()
     assert_near(frames * 20, 20 * expected)
     assert frames[-1].unique() == pytest.approx((-100 + 50) / 20)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_is_not_finite_is_no_floor(value):
+    audio = torch.randn(2, 44100, generator=torch.Generator().manual_seed(0))
+    audio[1, 20000] = value
+    for frontend in (LogMel(), RelativeLogMel()):
+        frames = frontend(audio)
+        assert frames[0].isfinite().all()
+        assert not frames[1].isfinite().all()

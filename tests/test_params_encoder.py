@@ -29,6 +29,18 @@ def test_choices_and_integers_of_few_values_are_one_hot_and_others_waves():
     assert not told[~used(SPEC, 3)].any()
 
 
+def test_gradients_lead_from_one_choice_to_the_next():
+    """Towards the value that is wanted, though which it is makes no gradient; what is told is the same."""
+    human = torch.tensor([[0.5, 3.0, 50.0, 1.0]])
+    params = SPEC.to_unit(human).requires_grad_()
+    told = features(params, SPEC, harmonics=3)
+    torch.testing.assert_close(told, features(params.detach(), SPEC, harmonics=3))
+    for knob, wanted, way in ((1, 4, -1), (1, 0, 1), (3, 0, 1), (3, 2, -1)):
+        (slope,) = torch.autograd.grad(-told[0, knob, wanted], params, retain_graph=True)
+        assert slope[0, knob] * way > 0
+        assert not slope[0, [i for i in range(4) if i != knob]].any()
+
+
 def test_an_mlp_has_no_weights_for_padding_and_tells_all_values_apart():
     assert ParamsMlp(SPEC, dim=2, width=4, blocks=0).layers[0].in_features == 3 + 5 + 3 + 3
     voice = synth("voice").spec

@@ -135,7 +135,8 @@ def test_an_interrupted_problem_keeps_the_best():
 def test_diverse_candidates_sound_different():
     some = torch.rand(40, 3, generator=torch.Generator().manual_seed(0))
     measured = Solution(some, problem(seconds=9).evaluate(some))
-    chosen = diverse(Toy(), measured, 4)
+    chosen, sounds = diverse(Toy(), measured, 4)
+    assert torch.equal(sounds, Toy().render(chosen.params))
     assert len(chosen.params) == 4
     assert torch.equal(chosen.params[0], measured.best(1).params[0])
     sounds = Toy().render(chosen.params)
@@ -145,7 +146,7 @@ def test_diverse_candidates_sound_different():
 
 def test_repeats_are_not_alternatives():
     same = Solution(TRUTH.expand(8, -1), torch.zeros(8))
-    assert len(diverse(Toy(), same, 4).params) == 1
+    assert len(diverse(Toy(), same, 4)[0].params) == 1
 
 
 def test_alternatives_play_few_sounds_again_beside_what_the_search_rendered(monkeypatch):

@@ -125,7 +125,7 @@ def test_rows_are_measured_once_and_the_encoder_comes_from_the_training_before(c
     assert code == 0
     (row,) = study.read(out)
     assert [(one["objective"], one["sounds"]) for one in row.trained] == [("Diffusion", 8), ("Joint", 8)]
-    assert printed == f"{table([row])}\n"
+    assert printed == f"{page([row])}\n"
     assert 0 <= row.measured["recall@1"] <= row.measured["recall@10"] <= 1
     assert row.measured["mss"].keys() == {"head_embedding", "head_params", "searched", "refined"}
     assert row.measured["mss"]["refined"] < row.measured["mss"]["head_params"]

@@ -235,6 +235,11 @@ def test_match_writes_files_that_play_what_was_scored(capsys, tmp_path):
     row = files.to_params(files.read(folder / "match.vital"))
     sound = synth("vital").render(row[None])[0] * 10 ** (json.loads(told)["gain_db"] / 20)
     np.testing.assert_allclose(soundfile.read(folder / "match.wav")[0], sound, atol=1e-4)
+    played = tmp_path / "played.wav"
+    assert run(capsys, "render", folder / "match.vital", "--out", played)[0] == 0
+    heard = soundfile.read(played)[0] * 10 ** (json.loads(told)["gain_db"] / 20)
+    np.testing.assert_allclose(soundfile.read(folder / "match.wav")[0], heard, atol=1e-4)
+    assert run(capsys, "render", folder / "match.vital", "--note", "200", "--out", played)[0] == UsageError.exit_code
 
 
 def test_without_the_engine_there_is_one_clear_sentence(monkeypatch, capsys, tmp_path):

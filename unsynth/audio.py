@@ -186,7 +186,7 @@ def _load(name: str, blocks: Callable[[], Iterable[Block]], rate_in: int, rate: 
         sound = soxr.resample(_from_onset(mono, level, round(seconds * rate_in)), rate_in, rate)
         if _swing(sound) > SILENT:
             return torch.from_numpy(sound)
-    raise UnusableError(f"{name} is empty or silent (as mono at {rate} Hz); choose a louder recording.")
+    raise UnusableError(f"{name} is empty or silent (-80 dB, as mono at {rate} Hz); give a louder one, or one channel.")
 
 
 def _mono(block: Block, name: str) -> Mono:

@@ -50,10 +50,10 @@ def of(problem: Problem, found: Solution, count: int) -> list[Candidate]:
 
     In ``on_progress`` of :func:`unsynth.match.match`, ``problem.elite`` is what was found by then.
     """
-    chosen = diverse(problem.synth, found, count, considered=max(count, considered(problem)))
+    chosen, sounds = diverse(problem.synth, found, count, considered=max(count, considered(problem)))
     params = problem.synth.spec.snap(chosen.params.cpu())
     full = problem.synth.full(params) if isinstance(problem.synth, Held) else params
-    return _measured(problem.target[0], problem.synth.render(chosen.params), Solution(full, chosen.distances))
+    return _measured(problem.target[0], sounds, Solution(full, chosen.distances))
 
 
 def audition(synth: Synth, target: Float[Tensor, " time"], params: Params) -> list[Candidate]:

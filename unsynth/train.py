@@ -28,6 +28,7 @@ from unsynth.distributed import agree, any_of, leave
 from unsynth.recipe import Recipe, explained, same, seeded
 from unsynth.sounds.stream import Stream
 from unsynth.synths import synth as synth_of
+from unsynth.tracking import Track
 from unsynth.trainer import Trainer
 
 STATE, MODEL, LOG = "state.safetensors", "model.safetensors", "log.jsonl"
@@ -133,6 +134,7 @@ def fit(
     validate_steps: int = 1000,
     log_steps: int = 20,
     on_progress: Callable[[Progress], None] = lambda progress: None,
+    track: Track = lambda step, row: None,
 ) -> Objective:
     """Train, or go on training, until the recipe's last step: the objective with the averaged weights, in ``eval()``.
 
@@ -152,6 +154,7 @@ def fit(
         validate_steps: steps between validations.
         log_steps: steps between lines of the log.
         on_progress: called with every line of the log, on the first process only.
+        track: is told the numbers of every line too (:mod:`unsynth.tracking`), there only.
 
     Raises:
         PatchError: ``out`` holds a training with another recipe, or what to start from has another encoder.
@@ -162,7 +165,7 @@ def fit(
     """
     fabric = place(recipe, device, devices, nodes)
     trainer = Trainer(recipe, fabric, (out / STATE).is_file())
-    run = _Run(trainer, facts, out, on_progress, log_steps, save_minutes)
+    run = _Run(trainer, facts, out, on_progress, track, log_steps, save_minutes)
     run.resume()
     place_of = fabric.global_rank, fabric.world_size, recipe.first, fabric.device
     stream = Stream(recipe.sounds(synth_of(recipe.synth)), recipe.batch, *place_of)
@@ -195,10 +198,11 @@ class _Run:
         facts: dict[str, Any],
         out: Path,
         on_progress: Callable[[Progress], None],
+        track: Track,
         log_steps: int,
         save_minutes: float,
     ) -> None:
-        self.trainer, self.facts, self.out, self.on_progress = trainer, facts, out, on_progress
+        self.trainer, self.facts, self.out, self.on_progress, self.track = trainer, facts, out, on_progress, track
         self.log_steps, self.save_minutes, self.writes = log_steps, save_minutes, trainer.fabric.is_global_zero
         self.began = self.marked = self.saved = time.monotonic()
         self.at = 0
@@ -252,6 +256,7 @@ class _Run:
         finite = {name: value if math.isfinite(value) else None for name, value in row.items()}
         line = json.dumps({"step": self.trainer.step, **finite, "seconds": round(self.trainer.seconds, 1)})
         folders.append(self.out / LOG, line)
+        self.track(self.trainer.step, {name: value for name, value in finite.items() if value is not None})
 
     def save_if_due(self) -> None:
         if time.monotonic() - self.saved > 60 * self.save_minutes:

@@ -51,7 +51,10 @@ def build_index(
         def tell(done: int) -> None:
             display.update(path.name, done / count, f"{done:,} of {count:,}")
 
-        build(path, instrument, count, feature=kind, on_progress=tell, who=who)
+        def fit(done: int, fitted: int) -> None:
+            display.update(path.name, 0.0, f"fitting the projection: {done:,} of {fitted:,} sounds")
+
+        build(path, instrument, count, feature=kind, on_progress=tell, on_fit=fit, who=who)
     print(path)
 
 

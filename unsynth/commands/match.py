@@ -42,7 +42,8 @@ def match_sounds(
         out: folder for the results.
         budget: seconds to search for each sound (10, or no limit where renders are given).
         renders: sounds to render for each sound at most; alone, the same seed gives the same result.
-        candidates: how many different patches to keep.
+        candidates: how many different patches to keep. To tell them apart takes a while after the budget: a second for
+            four, ten for forty, more with a slow synth.
         start: a patch.json, .syx, .dx7, .fxp or .vital file whose patches to go on from.
         hold: parameters, separated by commas, that stay as in the first patch of START; a module's name stands for
             all that it has.
@@ -100,32 +101,33 @@ def render_patch(
     id: int | None = None,
     synth: str = "voice",
     voice: int | None = None,
-    note: int = 60,
-    velocity: int = 100,
-    length: float = 1.0,
+    note: int | None = None,
+    velocity: int | None = None,
+    length: float | None = None,
     out: str | None = None,
 ) -> None:
     """Play a patch to a wav file.
 
     Args:
-        patch: a patch.json that `unsynth match` wrote, perhaps edited since; or DX7 voices as .syx or .dx7.
+        patch: a patch.json that `unsynth match` wrote, perhaps edited since; or presets: .syx, .dx7, .fxp, .vital.
         id: a sound id to play, instead of a patch.
         synth: the synth that plays the id; a patch knows its own.
         voice: which of the DX7 voices of a file to play, from 1.
-        note: MIDI note that the DX7 voice plays (60 is C4).
-        velocity: how hard, 1 to 127.
-        length: seconds that its key is down.
+        note: MIDI note that a preset plays (60, which is C4, where it names none of its own); a patch.json has its own.
+        velocity: how hard, 1 to 127 (100 where it does not say).
+        length: seconds that its key is down (1 where it does not say).
         out: the file to write; PATCH.wav, BANK-VOICE.wav or id-N.wav in this folder if not given.
     """
     from unsynth import audio
     from unsynth.match import render
     from unsynth.presets.patch import read
+    from unsynth.presets.saved import ENDINGS
     from unsynth.synths import known, synth as synth_of
 
     if (patch is None) == (id is None):
         raise UsageError("Name either a patch or an --id to render.")
-    if patch and Path(patch).suffix.lower() in (".syx", ".dx7"):
-        instrument, (name, sound) = synth_of("dexed"), _dx7(Path(patch), voice, note, velocity, length)
+    if patch and Path(patch).suffix.lower() in ENDINGS:
+        name, instrument, sound = _preset(Path(patch), voice, (note, velocity, length))
     else:
         found = read(Path(patch), lambda name: known(name).spec) if patch else None
         name = Path(patch).stem if patch else f"id-{id}"
@@ -135,19 +137,29 @@ def render_patch(
     print(file)
 
 
-def _dx7(path: Path, voice: int | None, note: int, velocity: int, length: float) -> tuple[str, Any]:
-    """A name for the sound of a voice of a bank, and the sound."""
-    from unsynth.presets.syx import read, to_params
+def _preset(path: Path, voice: int | None, note: tuple[float | None, ...]) -> tuple[str, Any, Any]:
+    """A name for a preset, or a voice of a bank; its synth; and its sound at a note, a velocity and a length."""
+    from unsynth.presets import NOTES
+    from unsynth.presets.saved import read
     from unsynth.synths import synth as synth_of
 
-    voices = read(path)
-    if voice is None and len(voices) > 1:
-        raise UsageError(f"{path} has {len(voices)} voices; say which one with --voice 1 to {len(voices)}.")
+    presets = read(path)
+    if voice is None and len(presets) > 1:
+        raise UsageError(f"{path} has {len(presets)} voices; say which one with --voice 1 to {len(presets)}.")
     number = 1 if voice is None else voice
-    if not 1 <= number <= len(voices):
-        raise UsageError(f"{path} has no voice {voice}; choose one from 1 to {len(voices)}.")
-    name = path.stem if len(voices) == 1 else f"{path.stem}-{number}"
-    return name, synth_of("dexed").render(to_params([voices[number - 1]], note, velocity, length))[0]
+    if not 1 <= number <= len(presets):
+        raise UsageError(f"{path} has no voice {voice}; choose one from 1 to {len(presets)}.")
+    name = path.stem if len(presets) == 1 else f"{path.stem}-{number}"
+    instrument, params = synth_of(presets[number - 1].synth), presets[number - 1].params.clone()
+    human, spec = instrument.spec.to_human(params), instrument.spec
+    for knob, value in zip(NOTES[instrument.name], note, strict=True):
+        column, param = spec.index(knob), spec.params[spec.index(knob)]
+        if value is not None and not param.low <= value <= param.high:
+            raise UsageError(f"There is no {knob} of {value}; choose one from {param.low:g} to {param.high:g}.")
+        if value is not None:
+            human[column] = value
+            params[column] = spec.to_unit(human)[column]
+    return name, instrument, instrument.render(params[None])[0]
 
 
 def _progress(at: Any) -> tuple[float, str]:

@@ -21,6 +21,7 @@ def pretrain_encoder(
     minutes: float | None = None,
     save_minutes: float = 5.0,
     validate_steps: int = 1000,
+    track: str = "",
 ) -> None:
     """Train a model by a recipe, or go on where the training in OUT stopped.
 
@@ -38,10 +39,12 @@ def pretrain_encoder(
         save_minutes: how often to save; what was done since is done again after a crash.
         validate_steps: how often to log the recall of a joint space among 2,000 validation sounds, or the loss of an
             estimator; 0 is never.
+        track: where else to log, separated by commas: tensorboard, wandb, trackio (each if it is installed).
     """
     from unsynth.distributed import leave, rank
     from unsynth.recipe import read
     from unsynth.synths import synth as synth_of
+    from unsynth.tracking import tracked
 
     try:
         from unsynth.study.recall import validation
@@ -63,12 +66,13 @@ def pretrain_encoder(
     limits = {"device": device, "devices": devices, "nodes": nodes, "minutes": minutes, "save_minutes": save_minutes}
     if validate_steps:
         limits |= {"validate": validation(what.sounds(synth_of(what.synth))), "validate_steps": validate_steps}
-    with Display() as display:
+    trackers = [name.strip() for name in track.split(",") if name.strip()] if rank() == 0 else []
+    with Display() as display, tracked(trackers, folder, facts["recipe"]) as told:
 
         def show(at: Progress) -> None:
             display.update(folder.name, at.step / at.steps, at.line())
 
-        fit(what, facts, folder, on_progress=show, **limits)
+        fit(what, facts, folder, on_progress=show, track=told, **limits)
     if rank() == 0:
         print(folder / MODEL)
     leave()
@@ -159,9 +163,14 @@ def study_recipes(
         raise UsageError(EXTRA) from error
     from unsynth.commands.display import Display
     from unsynth.study.downstream import Measures
-    from unsynth.study.table import table
+    from unsynth.study.table import page
 
-    for name, value, least in (("targets", targets, 1), ("among", among, 1), ("head-steps", head_steps, 0)):
+    for name, value, least in (
+        ("targets", targets, 1),
+        ("among", among, 1),
+        ("head-steps", head_steps, 0),
+        ("refined", refined, 0),
+    ):
         if value < least:
             raise UsageError(f"--{name} {value} is not possible; give {least} or more.")
     measures = Measures(among=among, targets=targets, head_steps=head_steps, refined=refined)
@@ -178,7 +187,7 @@ def study_recipes(
             lambda row: display.line(row.line()),
             display.update,
         )
-    print(table(rows))
+    print(page(rows))
 
 
 def _numbers(text: str) -> list[int]:

@@ -108,7 +108,7 @@ class MobileNet(Encoder):
     Source: Howard et al., "Searching for MobileNetV3", https://arxiv.org/abs/1905.02244, table 2. What differs: the
     last 1 x 1 convolution spans all bands that are left (a 32nd of the front end's, however many that are), so that the
     picture becomes a sequence over time and keeps where in frequency things are; attention pools the sequence where
-    the original takes the mean of the picture.
+    the original takes the mean of the picture; it has no squeeze-and-excitation.
 
     Args:
         frontend: makes the picture.

@@ -31,8 +31,24 @@ def features(params: Params, spec: ParamSpec, harmonics: int) -> Features:
     few = (_values(spec) > 0).to(params.device)
     if not few.any():
         return waves
+    return torch.where(few[:, None], _which(params, spec, widest), waves)
+
+
+def _which(params: Params, spec: ParamSpec, widest: int) -> Features:
+    """One-hot of each parameter's value among ``widest``; where there is a gradient, that of a blend of neighbours.
+
+    Source: Bengio et al., "Estimating or Propagating Gradients Through Stochastic Neurons",
+    https://arxiv.org/abs/1308.3432 (the straight-through estimator).
+    """
     value = (spec.to_human(params) - spec.column("low").to(params.device)).long().clamp(0, widest - 1)
-    return torch.where(few[:, None], F.one_hot(value, widest).to(waves), waves)
+    hard = F.one_hot(value, widest).to(params)
+    if not (torch.is_grad_enabled() and params.requires_grad):
+        return hard
+    count = _values(spec).to(params.device).clamp(min=1)
+    step = torch.arange(widest, device=params.device)
+    away = (params * count - 0.5)[..., None] - step
+    soft = (-2 * away.square()).masked_fill(step >= count[:, None], -torch.inf).softmax(-1)
+    return hard + soft - soft.detach()
 
 
 def used(spec: ParamSpec, harmonics: int) -> Bool[Tensor, "param feature"]:

@@ -109,7 +109,8 @@ class Regression(Estimator):
             nn.Dropout(dropout),
             nn.Linear(width, int(self.sizes.sum())),
         )
-        self._space = [JointSpace(located(space), synth_of(spec.synth))] if space else []  # a list: not weights of ours
+        self.space = space
+        self._spaces: list[JointSpace] = []  # a list: not weights of ours
 
     def told(self, heard: Vector) -> Told:
         """What the network makes of the encoder's vectors."""
@@ -135,7 +136,7 @@ class Regression(Estimator):
         heard = self.encoder(batch.audio) if batch.heard is None else batch.heard
         told = self.told(heard)
         terms = {"params": params_error(told, batch.params, self.spec).mean()}
-        for space in self._space:
+        for space in self._asked():
             space.joint.to(batch.audio.device)
             points = space.heard(heard) if self.shared else space.sounds(batch.audio)
             terms["embedding"] = (space.patches(self._blend(told)) - points).square().mean()
@@ -150,6 +151,12 @@ class Regression(Estimator):
         steps = [likely.argmax(-1), *drawn.reshape(n, *told.numbers.shape)[1:]]
         return torch.stack([self.patch(told, step) for step in steps])
 
+    def _asked(self) -> list[JointSpace]:
+        """The joint space, if there is one: loaded for the first loss, as who only guesses does without."""
+        if self.space and not self._spaces:
+            self._spaces.append(JointSpace(located(self.space), synth_of(self.spec.synth)))
+        return self._spaces
+
     def _owner(self) -> Int64[Tensor, " step"]:
         """The parameter of each step."""
         return torch.arange(len(self.sizes), device=self.sizes.device).repeat_interleave(self.sizes)
@@ -161,8 +168,10 @@ class Regression(Estimator):
         return told.steps[:, at].masked_fill(step >= self.sizes[:, None], -torch.inf)
 
     def _blend(self, told: Told) -> Params:
-        """The mean of the steps, through which gradients pass."""
+        """The mean of the steps, through which gradients pass; of a choice the likeliest, with the mean's gradient."""
         owner, begin = self._owner(), self.sizes.cumsum(0) - self.sizes
         middle = (torch.arange(len(owner), device=owner.device) - begin[owner] + 0.5) / self.sizes[owner]
         mean = torch.zeros_like(told.numbers).index_add(1, owner, told.steps.exp() * middle)
-        return torch.where(self.sizes > 1, mean, told.numbers)
+        likely = self.patch(told, self._padded(told).argmax(-1))
+        chosen = torch.where(self.spec.categorical.to(mean.device), likely + mean - mean.detach(), mean)
+        return torch.where(self.sizes > 1, chosen, told.numbers)

@@ -42,7 +42,8 @@ class Pqmf(Frontend):
 
     Args:
         bands: M; band k is centred at ``(k + 1/2) / M`` of the Nyquist frequency.
-        overlap: length of the filters in frames. More makes the bands steeper, not the reconstruction better.
+        overlap: length of the filters in frames. From 10 on, more makes the bands steeper, not the reconstruction
+            better; 4 are 18 dB, 2 are 6 dB.
         rate: samples per second.
         scale: the amplitude that becomes 1; the default is the RMS level of random sounds of the Voice.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from unsynth.synths import SYNTHS, known
 
 ALL = "all"
 ENDINGS = {".syx": "dexed", ".dx7": "dexed", ".fxp": "surge", ".vital": "vital"}
+OWN = re.compile(r"patch|candidate-\d+")  # what `unsynth match` calls patches, in a folder named as the sound
 BEGINNING = 4096  # bytes of a JSON file in which a patch says that it is one
 LONGEST = 80  # characters of a name that are kept
 
@@ -76,7 +78,8 @@ def read(path: Path) -> list[Preset]:
     kind = ENDINGS.get(path.suffix.lower())
     if kind is None:
         found = patch.read(path, lambda name: known(name).spec)
-        return [Preset(found.synth, path.stem, None, torch.tensor(found.params), found.noise)]
+        name = f"{path.parent.name} ({path.stem})" if OWN.fullmatch(path.stem) else path.stem
+        return [Preset(found.synth, name.strip(), None, torch.tensor(found.params), found.noise)]
     parse, largest = PARSERS[kind]
     named = parsed(path, parse, largest, "a preset")
     slots = range(1, len(named) + 1) if len(named) > 1 else [None]

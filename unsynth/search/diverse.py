@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import torch
 
-from unsynth.base import Problem, Search, Solution, Synth
+from unsynth.base import Audio, Problem, Search, Solution, Synth
 from unsynth.search.genetic import Genetic
 from unsynth.search.objective import SpectralDistance
 
 CONSIDERED, FEWEST = 48, 8  # candidates that are played again, to choose from
+DEAR = 4  # renders of a search for each of the fewest: one of few renders has dear ones
 SHARE = 6  # a sixth of the renders that are left may go to the nearest, and as many to stragglers
 
 
-def diverse(synth: Synth, found: Solution, k: int, *, apart: float = 2.0, considered: int = CONSIDERED) -> Solution:
-    """The best candidate, then the nearest ones that sound different from all chosen before.
+def diverse(
+    synth: Synth, found: Solution, k: int, *, apart: float = 2.0, considered: int = CONSIDERED
+) -> tuple[Solution, Audio]:
+    """The best candidate, then the nearest ones that sound different from all chosen before; and their sounds.
 
     Args:
         synth: what plays them.
@@ -32,12 +35,12 @@ def diverse(synth: Synth, found: Solution, k: int, *, apart: float = 2.0, consid
             break
         chosen.append(following)
         gaps = torch.minimum(gaps, SpectralDistance(sounds[following : following + 1])(sounds))
-    return Solution(pool.params[chosen], pool.distances[chosen])
+    return Solution(pool.params[chosen], pool.distances[chosen]), sounds[chosen]
 
 
 def considered(problem: Problem) -> int:
     """How many candidates :func:`diverse` may play again after a search: few beside its own renders."""
-    return min(CONSIDERED, max(FEWEST, problem.renders // 32))
+    return min(CONSIDERED, max(min(FEWEST, 1 + problem.renders // DEAR), problem.renders // 32))
 
 
 def distinct(found: Solution, count: int) -> Solution:
@@ -67,7 +70,7 @@ class Alternatives(Search):
             return start
         pool = distinct(start, min(considered(problem), max(2, problem.affords() // SHARE)))
         problem.renders += len(pool.params)
-        others = diverse(problem.synth, pool, 1 + self.count, considered=len(pool.params))
+        others, _ = diverse(problem.synth, pool, 1 + self.count, considered=len(pool.params))
         began, found = problem.left(), start
         for i in range(1, len(others.params)):
             until = began * (1 - i / (len(others.params) - 1))

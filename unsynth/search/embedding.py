@@ -114,7 +114,7 @@ class Embedding(Search):
         return params_of(self.index.nearest(problem.target, self.population), problem.synth.spec)
 
     def _descend(self, point: torch.Tensor, params: Params, more: Callable[[], bool]) -> Params:
-        """Each row's best by Adam; parameters stay in the unit interval."""
+        """Each row's best by Adam, and where it ended; parameters stay in the unit interval."""
         x = params.clone().requires_grad_()
         optimizer = torch.optim.Adam([x], lr=self.lr)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, self.steps))
@@ -131,4 +131,4 @@ class Embedding(Search):
                 optimizer.step()
                 schedule.step()
                 x.data.clamp_(0, 1)
-        return best
+        return torch.cat([best, x.detach()])

@@ -184,6 +184,7 @@ def build(
     fitted_on: int | None = None,
     chunk: int = 64,
     on_progress: Callable[[int], None] = lambda done: None,
+    on_fit: Callable[[int, int], None] = lambda done, count: None,
     who: crew.Crew | None = None,
 ) -> Index:
     """Index the first ``count`` training sounds; resumes from ``path`` + ``.part`` where an earlier call stopped.
@@ -197,6 +198,7 @@ def build(
         fitted_on: how many sounds the projection is fitted on.
         chunk: sounds that are rendered at once.
         on_progress: gets the number of sounds that are done.
+        on_fit: gets how many of the sounds are rendered that the projection is fitted on.
         who: renders; this process where None. The index is the same.
 
     Raises:
@@ -206,7 +208,7 @@ def build(
     folders.make(path.parent)
     part = path.with_name(path.name + ".part")
     with torch_on_one_thread():
-        projection = _projection(part.with_suffix(".fit"), synth, feature, dim, fitted_on or FITTED_ON, chunk)
+        projection = _projection(part.with_suffix(".fit"), synth, feature, dim, fitted_on or FITTED_ON, chunk, on_fit)
     with part.open("ab") as file:
         done = file.tell() // (dim * chunk) * chunk  # a kill may have left a piece, and chunks decide the last bits
         file.truncate(done * dim)
@@ -246,7 +248,9 @@ def _codes(synth: Synth, feature: Feature, projection: Projection, chunk: int, b
         return b"".join(projection.codes(features_of(synth, ids, feature)).numpy().tobytes() for ids in parts)
 
 
-def _projection(path: Path, synth: Synth, feature: Feature, dim: int, count: int, chunk: int) -> Projection:
+def _projection(
+    path: Path, synth: Synth, feature: Feature, dim: int, count: int, chunk: int, on_fit: Callable[[int, int], None]
+) -> Projection:
     """Fit on sounds spread over the training ids, or reuse the fit that an interrupted build left."""
     recipe = json.dumps([synth.spec.hash, feature.name, dim, count])
     if path.is_file():
@@ -257,10 +261,10 @@ def _projection(path: Path, synth: Synth, feature: Feature, dim: int, count: int
             except (KeyError, ValueError) as error:
                 raise PatchError(f"{path} is not a whole fit; remove it.") from error
     path.with_suffix(".part").unlink(missing_ok=True)
-    features = [
-        features_of(synth, train_ids(10**7 + first, min(chunk, count - first)), feature)
-        for first in range(0, count, chunk)
-    ]
+    features = []
+    for first in range(0, count, chunk):
+        features.append(features_of(synth, train_ids(10**7 + first, min(chunk, count - first)), feature))
+        on_fit(min(first + chunk, count), count)
     projection = Projection.fit(torch.cat(features), dim)
     write(path, {k: v.contiguous() for k, v in vars(projection).items()}, {"recipe": recipe})
     return projection

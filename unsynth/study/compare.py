@@ -201,8 +201,8 @@ def joined(options: Mapping[str, Any], model: Path, seen: int) -> Json:
         "criterion": "unsynth.objectives.joint.Contrastive",
         "start": str(model),
     }
-    first = options["first"] + seen
-    return {**options, "first": first, "start": "", "objective": {"class_path": JOINT, "init_args": arguments}}
+    changed = {"first": options["first"] + seen, "start": "", "replay": 0}  # nothing is frozen that could be replayed
+    return {**options, **changed, "objective": {"class_path": JOINT, "init_args": arguments}}
 
 
 def _train(
