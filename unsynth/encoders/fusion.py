@@ -45,8 +45,8 @@ class Fusion(Encoder):
         self, parts: list[Encoder], dim: int = 256, channels: int = 256, heads: int = 4, dropout: float = 0.2
     ) -> None:
         super().__init__(dim, channels)
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout cannot be {dropout}; give 0 or more, and less than 1")
+        if not 0 <= dropout <= 1:
+            raise ValueError(f"dropout cannot be {dropout}; give a probability from 0 to 1")
         self.parts, self.dropout = nn.ModuleList(parts), dropout
         self.summaries = nn.ModuleList(nn.Linear(part.dim, channels) for part in parts)
         self.details = nn.ModuleList(nn.Linear(part.channels, channels) for part in parts)
