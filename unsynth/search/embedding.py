@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -9,6 +10,7 @@ import torch
 from unsynth.base import Params, Problem, Search, Solution, Synth, UsageError
 from unsynth.checkpoint import installed
 from unsynth.presets import Prior
+from unsynth.search.adam import Adam
 from unsynth.search.index import SUMMARY, Feature, Index
 from unsynth.search.jade import Jade
 from unsynth.search.sample import draws
@@ -116,19 +118,14 @@ class Embedding(Search):
     def _descend(self, point: torch.Tensor, params: Params, more: Callable[[], bool]) -> Params:
         """Each row's best by Adam, and where it ended; parameters stay in the unit interval."""
         x = params.clone().requires_grad_()
-        optimizer = torch.optim.Adam([x], lr=self.lr)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, self.steps))
+        optimizer = Adam(x)
         best, least = params.clone(), torch.full((len(params),), float("inf"))
         with torch.enable_grad():
-            for _ in range(self.steps):
+            for step in range(self.steps):
                 if not more():
                     break
                 distances = self.space.distances(point, x)
                 nearer = distances.detach() < least
                 best[nearer], least[nearer] = x.detach()[nearer], distances.detach()[nearer]
-                optimizer.zero_grad()
-                distances.sum().backward()
-                optimizer.step()
-                schedule.step()
-                x.data.clamp_(0, 1)
+                optimizer.step(distances.sum(), self.lr * (1 + math.cos(math.pi * step / self.steps)) / 2)
         return torch.cat([best, x.detach()])

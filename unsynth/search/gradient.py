@@ -1,7 +1,6 @@
 """Gradient descent through a differentiable synth: the polish of the last mile, from starts that are already near.
 
-Far from the target the gradient of a sound is of little use: pitch has no slope beyond a partial's width. Optimiser:
-Kingma & Ba, "Adam", https://arxiv.org/abs/1412.6980.
+Far from the target the gradient of a sound is of little use: pitch has no slope beyond a partial's width.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from unsynth import distances
 from unsynth.base import Audio, Problem, Search, Solution, UsageError
+from unsynth.search.adam import Adam
 
 Loss = Callable[[Audio, Audio], Float[Tensor, " batch"]]
 
@@ -37,17 +37,13 @@ class Gradient(Search):
             raise UsageError(f"The {problem.synth.name} synth has no gradient; use the evolve method.")
         chosen = start.best(self.starts) if len(start.params) else self._random(problem)
         params = chosen.params.clone().requires_grad_()
-        optimizer = torch.optim.Adam([params], lr=self.rate)
+        optimizer = Adam(params)
         for step in range(self.steps):
             if problem.left() == 0:
                 break
-            optimizer.param_groups[0]["lr"] = self.rate * (1 + math.cos(math.pi * step / self.steps)) / 2
-            optimizer.zero_grad()
-            # of patches that were measured, and counted, before
-            self.loss(problem.target, problem.synth.render(params)).sum().backward()
-            optimizer.step()
-            with torch.no_grad():
-                params.clamp_(0, 1)
+            sounds = problem.synth.render(params)  # of patches that were measured, and counted, before
+            pace = self.rate * (1 + math.cos(math.pi * step / self.steps)) / 2
+            optimizer.step(self.loss(problem.target, sounds).sum(), pace)
             now = params.detach().clone()
             start = start.join(Solution(now, problem.evaluate(now))).best(problem.keep)
         return start
