@@ -84,7 +84,7 @@ def test_a_patch_that_crashes_is_an_error_unless_it_is_forgiven():
 def test_a_search_goes_on_after_patches_that_crash():
     one, again = found("fragile"), found("fragile")
     assert one.renders == RENDERS
-    assert one.trouble.startswith("Patches that crash or hang the engine, and were passed over: ")
+    assert one.trouble.startswith("Patches that cannot be played, and were passed over: ")
     assert all(candidate.params[1] <= MOST and candidate.audio.isfinite().all() for candidate in one.candidates)
     assert torch.equal(one.candidates[0].params, again.candidates[0].params)
 

@@ -1,12 +1,10 @@
 """fit(): exact when killed and resumed, blind to held-out sounds, and left alone by validation."""
 
-import json
 import multiprocessing
 import os
 import random
 import signal
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,11 +14,10 @@ from torch import nn
 from training import Chime, Small, options, rows, train
 
 from unsynth import checkpoint
-from unsynth.base import Encoder, Objective
+from unsynth.base import Objective
 from unsynth.errors import OutputError, PatchError, UsageError
 from unsynth.recipe import build, parse
 from unsynth.sounds.ids import is_train
-from unsynth.sounds.live import Live
 from unsynth.train import fit, place
 from unsynth.trainer import average_into, train_mode
 
@@ -229,39 +226,6 @@ def test_predicted_coordinates_are_normalised_over_the_batch_from_the_first_step
         assert model.criterion.projectors[side][-1].mean.any()
 
 
-class Plain(Encoder):
-    """Without normalisation, whose statistics one bad sound would spoil."""
-
-    def __init__(self):
-        super().__init__(8, 1)
-        self.out = nn.Linear(2205, 8)
-
-    def tokens(self, audio):
-        return audio[:, None]
-
-    def vector(self, tokens):
-        return self.out(tokens[:, 0])
-
-
-def spoil(monkeypatch, number):
-    """Have the batch with the training sound of this id be one of NaN, as sounds from somewhere else could be."""
-    take = Live.take
-
-    def spoilt(self, *told):
-        batch = take(self, *told)
-        return replace(batch, audio=batch.audio * float("nan")) if (batch.ids == number).any() else batch
-
-    monkeypatch.setattr(Live, "take", spoilt)
-
-
-def test_a_batch_that_is_not_finite_spoils_no_statistics(tmp_path, monkeypatch):
-    spoil(monkeypatch, 9216 + 1024)
-    model = train(tmp_path, {"steps": 3})
-    assert rows(tmp_path)[-1]["skipped"] == 1
-    assert all(x.isfinite().all() for x in model.state_dict().values())
-    assert rows(tmp_path)[-1]["rate"] > 0
-
-
 def test_what_the_recipe_starts_from_may_be_gone_when_it_goes_on(tmp_path):
     train(tmp_path / "before", {"steps": 1})
     start = tmp_path / "start.safetensors"
@@ -282,17 +246,6 @@ def test_what_the_recipe_starts_from_may_be_gone_when_it_goes_on(tmp_path):
 def test_options_that_would_do_nothing_or_fail_are_refused(tmp_path, changes, match):
     with pytest.raises(UsageError, match=match):
         train(tmp_path, changes)
-
-
-def test_a_step_whose_gradient_is_not_finite_is_left_out(tmp_path, monkeypatch):
-    spoil(monkeypatch, 9216 + 1024 + 16)
-    objective = options("Contrastive")["objective"]
-    objective["init_args"]["audio"] = {"class_path": "test_train.Plain"}
-    model = train(tmp_path, {"steps": 4, "objective": objective})
-    assert [row["skipped"] for row in rows(tmp_path)] == [0, 0, 1, 1]
-    assert [row["loss"] is None for row in rows(tmp_path)] == [False, False, True, False]
-    assert all(p.isfinite().all() for p in model.parameters())
-    assert json.loads((tmp_path / "log.jsonl").read_text().splitlines()[2])["gradient"] is None
 
 
 @pytest.mark.parametrize(("there", "precision"), [(False, "32-true"), (True, "bf16-mixed")])

@@ -11,6 +11,7 @@ import torch
 
 from unsynth.base import Audio, Params, Synth, UsageError
 from unsynth.contract import misshapen, unchecked
+from unsynth.distances import RATE
 from unsynth.errors import one_line
 from unsynth.search.sample import draws
 
@@ -20,7 +21,6 @@ SILENT = 1e-4  # peak of a sound that counts as silent
 MOST_SILENT = 0.5  # share
 UNIT = 1e-3  # largest difference of a continuous parameter after a round trip through human units
 SHORTEST = 1e-9  # s
-RATE = 44100  # Hz
 SWAPPED = 0.01  # largest difference, in norm, of a sound and one of swapped parameters
 MOST_ORDERS = 16  # of the parameters that are played
 EXTREME = 4  # corners of the space of parameters that are played

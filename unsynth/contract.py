@@ -21,7 +21,6 @@ ENOUGH = 8  # patches after which an engine that fails on most is given up
 Render = Callable[..., Tensor]
 Sounds = Float[Tensor, "batch time"]
 Distance = Callable[[Sounds], Float[Tensor, " batch"]]
-NOT_FINITE = "The synth {} makes NaN or infinity of some patches; `unsynth synths check {}` says more."
 
 
 @dataclass
@@ -52,7 +51,7 @@ class Losses:
 
     def told(self, ended: BaseException | None = None) -> str:
         """What a user must know of a search, which an EngineError may have ended; empty where all went well."""
-        over = f"Patches that crash or hang the engine, and were passed over: {self.lost:,}." if self.lost else ""
+        over = f"Patches that cannot be played, and were passed over: {self.lost:,}." if self.lost else ""
         early = f"The search ended early. {ended}" if isinstance(ended, EngineError) else ""
         return " ".join(filter(None, [over, early]))
 
@@ -114,8 +113,7 @@ class Kept(ABC):
 def kept(render: Render) -> Render:
     """``render`` of a synth, but what it returns is what was promised.
 
-    A sound with NaN or infinity counts as one that could not be made (:class:`Losses`). The function as
-    it was is ``__wrapped__``.
+    A sound with NaN or infinity counts as one that could not be made (:class:`Losses`).
 
     Raises:
         ContractError: ``render`` raises what is no :class:`UnsynthError`, or returns no sounds of the promised shape.
@@ -130,16 +128,13 @@ def kept(render: Render) -> Render:
         except UnsynthError:
             raise
         except Exception as error:
-            raise ContractError(
-                f"The synth {self.name} fails at {len(params):,} patches: {one_line(error)}; "
-                f"`unsynth synths check {self.name}` says more."
-            ) from error
+            raise ContractError(_said(self, f"fails at {len(params):,} patches: {one_line(error)}")) from error
         if wrong := misshapen(audio, params, round(self.rate * self.seconds)):
-            raise ContractError(f"The synth {self.name} {wrong}; `unsynth synths check {self.name}` says more.")
+            raise ContractError(_said(self, wrong))
         bad = ~audio.detach().sum(1).isfinite()
         if not bad.any():
             return audio
-        sentence = NOT_FINITE.format(self.name, self.name)
+        sentence = _said(self, "makes NaN or infinity of some patches")
         if losses is None:
             raise ContractError(sentence)
         if int(bad.sum()) > losses.lost - before:  # an engine in worker processes has counted its own
@@ -147,6 +142,10 @@ def kept(render: Render) -> Render:
         return audio.masked_fill(bad[:, None], math.nan)
 
     return checked
+
+
+def _said(synth: Kept, what: str) -> str:
+    return f"The synth {synth.name} {what}; `unsynth synths check {synth.name}` says more."
 
 
 def unchecked(synth: Kept) -> Render:

@@ -31,7 +31,7 @@ SPARE = 1 << 26  # parameters that a model may have beyond twice those in its fi
 LONGEST = 300  # characters of a message, or of a text in a recipe
 LIMITS = dict.fromkeys(("warmup", "weight_decay", "seed", "first", "replay", "again"), (0, math.inf))
 LIMITS |= dict.fromkeys(("cooldown", "augment", "untouched"), (0.0, 1.0))
-LIMITS |= {"batch": (1, math.inf), "steps": (1, math.inf), "ema": (0.0, 1 - 1e-9), "clip": (1e-9, math.inf)}
+LIMITS |= {"batch": (1, math.inf), "steps": (1, math.inf), "ema": (0.0, 0.999999), "clip": (1e-9, math.inf)}
 COMPLAINTS = (ArithmeticError, AttributeError, ImportError, LookupError, RuntimeError, TypeError, ValueError)
 
 

@@ -14,6 +14,13 @@ from unsynth import __version__
 from unsynth.errors import UsageError
 
 
+def at_least(least: int, **options: float | None) -> None:
+    """UsageError where the number of an option is below ``least``, or NaN; None is an option that was not given."""
+    for name, value in options.items():
+        if value is not None and not value >= least:
+            raise UsageError(f"--{name.replace('_', '-')} {value} is not possible; give {least} or more.")
+
+
 def parse(argv: Sequence[str], table: Mapping[str, Callable[..., None]]) -> tuple[str, dict[str, Any]]:
     """The name of a command and its arguments; UsageError names the option that is wrong.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from unsynth import folders
+from unsynth.commands.arguments import at_least
 from unsynth.commands.calibrate import calibrate
 from unsynth.commands.match import SECONDS
 from unsynth.errors import NotFoundError, UsageError
@@ -123,9 +124,8 @@ def _compare(
     from unsynth.sounds.ids import VALIDATION
     from unsynth.synths import synth as synth_of
 
-    for name, number, least in (("targets", count, 1), ("start", source["start"], 0), ("seed", seed, 0)):
-        if number < least:
-            raise UsageError(f"--{name} {number} is not possible; give {least} or more.")
+    at_least(1, targets=count)
+    at_least(0, start=source["start"], seed=seed)
     instrument, sounds = synth_of(synth), source["sounds"]
     if sounds and source["presets"]:
         raise UsageError("Sounds and presets are two kinds of targets; give either --sounds or --presets.")

@@ -42,8 +42,8 @@ def match_sounds(
         out: folder for the results.
         budget: seconds to search for each sound (10, or no limit where renders are given).
         renders: sounds to render for each sound at most; alone, the same seed gives the same result.
-        candidates: how many different patches to keep. To tell them apart takes a while after the budget: a second for
-            four, ten for forty, more with a slow synth.
+        candidates: how many different patches to keep. To tell them apart takes a while after the budget: less than a
+            second for four, five to ten for forty, more with a slow synth.
         start: a patch.json, .syx, .dx7, .fxp or .vital file whose patches to go on from.
         hold: parameters, separated by commas, that stay as in the first patch of START; a module's name stands for
             all that it has.
@@ -140,6 +140,7 @@ def render_patch(
 def _preset(path: Path, voice: int | None, note: tuple[float | None, ...]) -> tuple[str, Any, Any]:
     """A name for a preset, or a voice of a bank; its synth; and its sound at a note, a velocity and a length."""
     from unsynth.presets import NOTES
+    from unsynth.presets.files import require_within
     from unsynth.presets.saved import read
     from unsynth.synths import synth as synth_of
 
@@ -153,12 +154,10 @@ def _preset(path: Path, voice: int | None, note: tuple[float | None, ...]) -> tu
     instrument, params = synth_of(presets[number - 1].synth), presets[number - 1].params.clone()
     human, spec = instrument.spec.to_human(params), instrument.spec
     for knob, value in zip(NOTES[instrument.name], note, strict=True):
-        column, param = spec.index(knob), spec.params[spec.index(knob)]
-        if value is not None and not param.low <= value <= param.high:
-            raise UsageError(f"There is no {knob} of {value}; choose one from {param.low:g} to {param.high:g}.")
         if value is not None:
-            human[column] = value
-            params[column] = spec.to_unit(human)[column]
+            require_within(spec, knob, value)
+            human[spec.index(knob)] = value
+            params[spec.index(knob)] = spec.to_unit(human)[spec.index(knob)]
     return name, instrument, instrument.render(params[None])[0]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from unsynth.commands.arguments import at_least
 from unsynth.errors import UsageError
 
 EXTRA = "Training needs more packages; `pip install 'unsynth[train]'` adds them."
@@ -55,12 +56,7 @@ def pretrain_encoder(
 
     if recipe is None:
         raise UsageError("Name a recipe to train, such as one of those in recipes/.")
-    if validate_steps < 0:
-        raise UsageError(f"Every {validate_steps} steps is not possible; give --validate-steps 0 or more.")
-    if minutes is not None and not minutes >= 0:
-        raise UsageError(f"A training of {minutes} minutes is not possible; give --minutes 0 or more.")
-    if not save_minutes >= 0:
-        raise UsageError(f"Every {save_minutes} minutes is not possible; give --save-minutes 0 or more.")
+    at_least(0, validate_steps=validate_steps, minutes=minutes, save_minutes=save_minutes)
     folder = Path(out) if out else Path("runs") / Path(recipe).stem
     what, facts = read(Path(recipe), set or [])
     limits = {"device": device, "devices": devices, "nodes": nodes, "minutes": minutes, "save_minutes": save_minutes}
@@ -165,14 +161,8 @@ def study_recipes(
     from unsynth.study.downstream import Measures
     from unsynth.study.table import page
 
-    for name, value, least in (
-        ("targets", targets, 1),
-        ("among", among, 1),
-        ("head-steps", head_steps, 0),
-        ("refined", refined, 0),
-    ):
-        if value < least:
-            raise UsageError(f"--{name} {value} is not possible; give {least} or more.")
+    at_least(1, targets=targets, among=among)
+    at_least(0, head_steps=head_steps, refined=refined)
     measures = Measures(among=among, targets=targets, head_steps=head_steps, refined=refined)
     plan = compare.Plan(minutes, sounds, measures=measures)
     recipes = compare.variants([Path(path) for path in recipe], only or [], set or [])

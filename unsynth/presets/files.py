@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from unsynth.base import NotFoundError, PatchError
+from unsynth.base import NotFoundError, PatchError, UsageError
+from unsynth.params import ParamSpec
 
 T = TypeVar("T")
 
@@ -25,3 +26,10 @@ def parsed(path: Path, parse: Callable[[bytes], T], largest: int, kind: str) -> 
         raise NotFoundError(f"{path} cannot be read ({error.strerror}); name {kind}.") from error
     except PatchError as error:
         raise PatchError(f"{path}: {error}") from error
+
+
+def require_within(spec: ParamSpec, name: str, value: float) -> None:
+    """UsageError where a parameter of a note cannot have a value, in human units."""
+    param = spec.params[spec.index(name)]
+    if not param.low <= value <= param.high:
+        raise UsageError(f"There is no {name} of {value}; choose one from {param.low:g} to {param.high:g}.")

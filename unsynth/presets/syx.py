@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from unsynth.base import Params, PatchError, UsageError
-from unsynth.presets.files import parsed
+from unsynth.presets.files import parsed, require_within
 from unsynth.synths import dexed
 
 Place = tuple[int, int, int]  # byte of the packed voice, lowest bit, bits
@@ -83,9 +83,7 @@ def to_params(voices: list[Voice], note: int = 60, velocity: int = 100, seconds:
         UsageError: there is no such note.
     """
     for name, value in (("note.pitch", note), ("note.velocity", velocity), ("note.length", seconds)):
-        param = dexed.SPEC.params[dexed.SPEC.index(name)]
-        if not param.low <= value <= param.high:
-            raise UsageError(f"There is no {name} of {value}; choose one from {param.low:g} to {param.high:g}.")
+        require_within(dexed.SPEC, name, value)
     numbers = torch.tensor([voice.numbers for voice in voices]).reshape(-1, len(PLACES))
     return dexed.to_params(numbers, torch.tensor([[note, velocity, seconds]]).expand(len(voices), -1))
 
