@@ -43,8 +43,8 @@ def test_wandb_has_a_run(capsys, tmp_path, monkeypatch):
 
 
 def test_trackio_has_a_run(capsys, tmp_path, monkeypatch):
+    monkeypatch.setitem(os.environ, "TRACKIO_DIR", str(tmp_path / "trackio"))  # read when it is imported
     pytest.importorskip("trackio")
-    monkeypatch.setitem(os.environ, "TRACKIO_DIR", str(tmp_path / "trackio"))
     assert pretrain(capsys, tmp_path / "run", "trackio")[0] == 0
     assert list((tmp_path / "trackio").rglob("unsynth*"))
 
